@@ -3,7 +3,7 @@
 from infra.configuration import settings
 from infra.endpoint.endpoint_instance import EndpointArgs
 from infra.endpoint.kinds import create_endpoint
-from infra.endpoint.monitoring import Monitoring, MonitoringArgs
+from infra.endpoint.monitoring import complete_monitoring, create_monitoring
 from infra.instances.code import Code, CodeArgs
 from infra.network import Network, NetworkArgs
 from infra.outputs import export
@@ -29,18 +29,10 @@ endpoint = create_endpoint(
         latency_ms=stack.latency_alarm_ms,
     ),
 )
-monitoring = Monitoring(
-    "monitoring",
-    MonitoringArgs(
-        region=stack.region,
-        signals=endpoint.signals,
-        shares=endpoint.shares,
-        objectives=stack.objectives,
-        latency_ms=stack.latency_alarm_ms,
-        email=stack.alarm_email,
-    ),
+monitoring = create_monitoring("monitoring", stack, endpoint)
+pipeline = create_pipeline(
+    stack, platform, network, code, training, topic=monitoring.topic.arn, tickets=monitoring.tickets.arn
 )
-
-pipeline = create_pipeline(stack, platform, network, code, training, monitoring.topic.arn)
+complete_monitoring(monitoring, stack, watched=pipeline.watched, act=pipeline.act)
 
 export(stack, platform, code, training, pipeline, endpoint, monitoring)

@@ -1,12 +1,12 @@
 #!/bin/bash
-# Starts what an instance is for: bootstrap.sh training|job|serving. Comes with the code bundle; called by the user data.
+# Starts what an instance is for: bootstrap.sh job|serving. Comes with the code bundle; called by the user data.
 #
 # The environment is installed from the lock, unless PETPARK_PYTHON names an interpreter that has it already (a
-# machine image that carries it). A job's worker has the environment of trainings. Trainings and jobs run here, and their
-# exit status is this script's; serving is handed to systemd, which starts it again after a reboot without this script.
+# machine image that carries it). A job's worker has the environment of trainings. Jobs run here, and their exit
+# status is this script's; serving is handed to systemd, which starts it again after a reboot without this script.
 set -euo pipefail
 
-purpose="${1:?usage: bootstrap.sh training|job|serving}"
+purpose="${1:?usage: bootstrap.sh job|serving}"
 code="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 home="${PETPARK_HOME:-/opt/petpark}"
 
@@ -74,14 +74,13 @@ serve() {
   systemctl restart petpark.service
 }
 
-case "$purpose" in training | job | serving) ;; *) say "expected training, job or serving, got $purpose"; exit 2 ;; esac
+case "$purpose" in job | serving) ;; *) say "expected job or serving, got $purpose"; exit 2 ;; esac
 if [ -z "${PETPARK_PYTHON:-}" ]; then install_environment; fi
 export PETPARK_PYTHON PYTHONPATH="$code" PYTHONUNBUFFERED=1
 # Threads of a training that wait for each other do not spin: others here, that fetch and decode, want the cores too.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 
 case "$purpose" in
-  training) exec "$PETPARK_PYTHON" -m training ;;
   job) exec "$PETPARK_PYTHON" -m petpark.worker ;;
   serving) serve ;;
 esac

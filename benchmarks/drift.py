@@ -3,7 +3,7 @@
 Photos are generated, and with --photos read from a folder with photos.csv (file, label, breed). A frozen
 EfficientNet-Lite0 embeds them once (kept in --cache); a version is a linear layer fitted to 40 % of them, as a job fits
 it. References and windows are drawn with replacement from the others, so that without a shift both have exactly one
-distribution. Every trial has a reference of its own; in a camera-year all windows share one, as in operation. Shifts
+distribution. Every trial has its own reference; in a camera-year all windows share one, as in operation. Shifts
 are the corruptions of the evaluation report. Ends with 1 if a promise was not kept.
 
     python -m benchmarks.drift --photos DIR
@@ -60,8 +60,8 @@ class Promise:
     detail: str = ""
 
     def __str__(self) -> str:
-        said = "kept" if self.kept else "NOT KEPT"
-        return f"{said:9s} {self.photos:10s} {self.name}: {self.figure:.3f} (promised: {self.bound}) {self.detail}"
+        verdict = "kept" if self.kept else "NOT KEPT"
+        return f"{verdict:9s} {self.photos:10s} {self.name}: {self.figure:.3f} (promised: {self.bound}) {self.detail}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class Bench:
             tests.update(each.test for each in examined.drifted)
         each = ", ".join(f"{test} {count / self.trials:.2f}" for test, count in tests.items())
         seconds = (time.perf_counter() - began) / self.trials
-        _say(f"{self.photos.name}: {name}: {found / self.trials:.2f} ({each}) {seconds:.2f} s a window")
+        _print_line(f"{self.photos.name}: {name}: {found / self.trials:.2f} ({each}) {seconds:.2f} s a window")
         return found / self.trials
 
     def powers(self) -> list[Promise]:
@@ -141,7 +141,7 @@ class Bench:
         seconds = np.concatenate([hour * HOUR + np.sort(rng.uniform(0, HOUR, n)) for hour, n in enumerate(hourly)])
         tests, drifted = Counter[str](), list[bool]()
         for span in spans(seconds, until=hours * HOUR):
-            examined = detector.examine(self.version.window(self.clean(len(span.places), rng)))
+            examined = detector.examine(self.version.window(self.clean(len(span.indices), rng)))
             drifted.append(bool(examined.drifted))
             tests.update(each.test for each in examined.drifted)
         silent = [
@@ -254,7 +254,7 @@ class Bench:
             actual = float((window.probabilities.argmax(axis=1) == self.photos.truth[places]).mean())
             estimate = _estimate(reference, window)
             shown = "unknown" if estimate.accuracy is None else f"{estimate.accuracy:.3f}"
-            _say(f"{self.photos.name}: group {fold + 1} left out: accuracy {actual:.3f}, estimated {shown}")
+            _print_line(f"{self.photos.name}: group {fold + 1} left out: accuracy {actual:.3f}, estimated {shown}")
             if estimate.accuracy is None:
                 unknown += 1
             else:
@@ -282,14 +282,16 @@ def _estimate(reference: Reference, window: Window) -> Estimate:
     return estimate_accuracy(reference, window.probabilities, window.strangeness)
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, help="real photos besides the generated ones: a folder with photos.csv")
+    parser.add_argument(
+        "--photos", type=Path, help="real photos in addition to the generated ones: a folder with photos.csv"
+    )
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--hours", type=int, default=HOURS_A_YEAR, help="of the simulated camera")
     parser.add_argument("--cache", type=Path, default=Path("build/drift"))
@@ -299,12 +301,12 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     machine = Machine.here()
-    _say(str(machine))
+    _print_line(str(machine))
     sets = [("generated", generated_photos(2400, cameras=8, seed=1), 200)]
     sets += [("real", real_photos(options.photos), 400)] if options.photos else []
     promises: list[Promise] = []
     for name, photos, corrupted in (each for each in sets if options.set in (None, each[0])):
-        seen = look(name, photos, corrupted=corrupted, severities=SEVERITIES, cache=options.cache, say=_say)
+        seen = look(name, photos, corrupted=corrupted, severities=SEVERITIES, cache=options.cache, say=_print_line)
         bench = Bench(photos=seen, version=Fitted.learn(seen, 0), trials=options.trials)
         parts: dict[str, Callable[[Bench], list[Promise]]] = {
             "power": Bench.powers,

@@ -55,8 +55,8 @@ def measure(product: Product, console: Console) -> int:
                     console.print(f"  {stack}: {count} resources after {time.monotonic() - began:.1f} s")
                     update = running.engine(stack).up(stack)
                     differing = [step for step in update.steps if step.op != "same"]
-                    said = "; ".join(difference(step) for step in differing) or "nothing differs"
-                    console.print(f"  {stack} again, after {time.monotonic() - began:.1f} s: {said}")
+                    differences = "; ".join(difference(step) for step in differing) or "nothing differs"
+                    console.print(f"  {stack} again, after {time.monotonic() - began:.1f} s: {differences}")
                 except EngineError as error:
                     console.print(f"  {stack}: {' '.join(str(error).split())}")
                     failed = 1

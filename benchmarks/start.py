@@ -1,4 +1,4 @@
-"""How long a command takes to start: `make bench BENCH=benchmarks/start.py`, or this file.
+"""Start-up time of a command: `make bench BENCH=benchmarks/start.py`, or this file.
 
 `petpark --help`, completion of a word, and commands in a folder without a project or rehearsal, which end where their
 first look at it would begin. Reference: the interpreter that does nothing, in the same turns. Ends with 1 if a median
@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, tuple[Sequence[str], Mapping[str, str]]] = {
     "petpark promote --help": ((*PETPARK, "promote", "--help"), {}),
     "import boto3": ((sys.executable, "-c", "import boto3"), {}),
 }
-"""The last is what every command that acts on AWS needs besides, with its first client."""
+"""The last is what every command that uses AWS needs in addition, with its first client."""
 
 
 def main() -> int:

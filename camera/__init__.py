@@ -1,1 +1,1 @@
-"""The agent next to a camera: frames in, visits out. See docs/design/camera.md."""
+"""The camera agent: from frames to visits. See docs/design/camera.md."""

@@ -1,4 +1,4 @@
-"""`python -m camera FILE`: the agent of a machine in the park, with this room's libraries alone."""
+"""`python -m camera FILE`: runs the agent on a machine in the park, with only this package's dependencies."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ _USAGE = 2
 
 
 def main(arguments: list[str]) -> int:
-    """Run until stopped. Returns 0 after the end, 2 for invalid settings, with a message."""
+    """Run until stopped. Returns exit code 0, or 2 for invalid settings, with a message."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.stderr.write("usage: python -m camera SETTINGS.yaml (docs/design/camera.md has an example)\n")
         return _USAGE

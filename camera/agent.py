@@ -1,4 +1,4 @@
-"""All cameras, the recorder and the forwarder: who is started, who waits for whom at the end."""
+"""Starts and stops cameras, recorder and forwarder, in the order of their dependencies."""
 
 import logging
 import threading
@@ -20,11 +20,11 @@ from registry.masking import shown_address
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 45.0
-"""How long an end may take; systemd kills after TimeoutStopSec of `docs/petpark-camera.service`, which is more."""
+"""Seconds to stop. Less than TimeoutStopSec in `docs/petpark-camera.service`, after which systemd kills it."""
 
 
 class Agent:
-    """A running agent. Its state is the spool: after a kill it continues from the disk."""
+    """A running agent. Its state is the spool: after SIGKILL it continues from the disk."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Agent:
             )
             for camera, classifier in zip(settings.cameras, self._classifiers, strict=True)
         )
-        self._asking: list[threading.Thread] = []
+        self._classifying: list[threading.Thread] = []
         self._ending: threading.Thread | None = None
         self._recording = threading.Thread(target=self.recorder.run, name="recorder", daemon=True)
         self._forwarding = threading.Thread(
@@ -82,17 +82,17 @@ class Agent:
         self._forwarding.start()
         for camera in self.cameras:
             self._thread(f"{camera.settings.name}-read", camera.read, self._stop)
-            self._asking.append(self._thread(f"{camera.settings.name}-ask", camera.ask, self._stop))
+            self._classifying.append(self._thread(f"{camera.settings.name}-classify", camera.classify, self._stop))
 
     def done(self) -> bool:
-        """Whether every source was played to its end: files are, cameras never."""
-        return bool(self._asking) and not any(thread.is_alive() for thread in self._asking)
+        """Whether every source is a file that was played to its end."""
+        return bool(self._classifying) and not any(thread.is_alive() for thread in self._classifying)
 
     def stop(self, *, timeout: float = STOP_SECONDS) -> bool:
-        """End the visits under way, record them, send what can be sent at once; the rest waits in the spool.
+        """End active visits, record them and upload what can be uploaded now; other events stay in the spool.
 
-        False after `timeout` seconds. What is under way then continues, and the spool stays open and
-        locked until it is done, or until the process ends.
+        Returns False after `timeout` seconds. Stopping then continues, and the spool stays open and locked until it is
+        done or the process ends.
         """
         self._stop.set()
         if self._ending is None:
@@ -105,11 +105,11 @@ class Agent:
         return True
 
     def _end(self) -> None:
-        """Wait for each thread before what it uses is closed: cameras write to the recorder, all others to the spool.
+        """Join each thread before its dependency is closed: cameras write to the recorder, all others to the spool.
 
-        No wait here has a limit: one that gave up would close the spool under an event that is being written.
+        No join has a timeout: it could close the spool while an event is written.
         """
-        for thread in self._asking:
+        for thread in self._classifying:
             thread.join()
         self.recorder.finish()
         self._recording.join()
@@ -118,14 +118,14 @@ class Agent:
         try:
             if self.forwarder.link.last_error is None:
                 self.forwarder.step()
-        except Exception:  # what was not sent waits in the spool
+        except Exception:  # events that were not uploaded stay in the spool
             logger.exception("cannot forward")
         self.spool.close()
         for classifier in self._classifiers:
             classifier.close()
 
     def to_dict(self) -> dict[str, Any]:
-        """The state, as `/v1/cameras` returns it; without secrets. Raises `SpoolClosed` after the end."""
+        """Returns the response of `/v1/cameras`, without secrets. Raises `SpoolClosed` after the end."""
         link = self.forwarder.link
         midnight = moment(self._clock.wall()).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
         today = self.spool.begun(since=midnight.timestamp())
@@ -142,7 +142,7 @@ class Agent:
         return cast("dict[str, Any]", self.settings.secrets.hide_in(facts))
 
     def measure(self) -> bytes:
-        """The metrics, with the spool's current content. Raises `SpoolClosed` after the end."""
+        """Returns the metrics, with the spool's current content. Raises `SpoolClosed` after the end."""
         counts = self.spool.counts()
         for camera in self.cameras:
             self.metrics.connected.labels(camera.settings.name).set(camera.state is State.LIVE)

@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""Exponential backoff with jitter."""
 
 import random
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 @dataclass(kw_only=True)
 class Backoff:
-    """Doubling waits between `first` and `most` seconds, each between half of it and all of it, by chance.
+    """Waits that double from `first` to `most` seconds, each with a random factor from 0.5 to 1.
 
-    Jitter keeps cameras that were lost together from reconnecting together.
+    Jitter keeps cameras that lost their connections together from reconnecting together.
     """
 
     first: float
@@ -17,11 +17,11 @@ class Backoff:
     failures: int = 0
 
     def failed(self) -> float:
-        """Count a failure; returns the seconds to wait."""
+        """Count a failure. Returns the seconds to wait."""
         longest = min(self.most, self.first * 2 ** min(self.failures, 30))
         self.failures += 1
         return longest * self.source.uniform(0.5, 1.0)
 
     def succeeded(self) -> None:
-        """Start anew."""
+        """Reset the wait to `first`."""
         self.failures = 0

@@ -1,4 +1,4 @@
-"""Questions to the endpoint: one frame, one answer, no second try, for the next frame is newer."""
+"""Client of the endpoint: one request per frame, without retries, because the next frame is newer."""
 
 import asyncio
 import contextlib
@@ -21,12 +21,12 @@ _CONNECT_SECONDS = 1.0
 _ANSWER_SECONDS = 2.0
 _LONGEST_PAUSE = 10.0
 _LONGEST_SIDE = 1280
-"""Larger frames are averaged down first: the endpoint uses a few hundred pixels, and JPEG costs by the pixel."""
+"""Larger frames are scaled down: the endpoint uses a few hundred pixels, and JPEG encoding costs time per pixel."""
 _QUALITY = 90
 
 
 class NoAnswer(Exception):
-    """The endpoint did not classify a frame. `pause`: seconds until the next request, as the endpoint said."""
+    """The endpoint did not classify a frame. `pause`: seconds until the next request (its Retry-After)."""
 
     def __init__(self, reason: str, *, pause: float = 0.0) -> None:
         super().__init__(reason)
@@ -35,7 +35,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The endpoint's answer."""
+    """The endpoint's prediction."""
 
     label: str
     probabilities: Mapping[str, float]
@@ -43,9 +43,9 @@ class Answer:
 
 
 class KeyFile:
-    """The API key for the endpoint, in a file that only the agent may read: not among settings, nor on a command line.
+    """The endpoint's API key, in a file that only the agent may read, not in settings or on a command line.
 
-    It is read again once the endpoint refused it, so a rotated key needs no restart.
+    It is read again after the endpoint refused it, so a rotated key needs no restart.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,12 +63,12 @@ class KeyFile:
         return self._key
 
     def forget(self) -> None:
-        """Read the file again before the next question."""
+        """Read the file again before the next request."""
         self._key = ""
 
 
 class Classifier:
-    """One camera's line to the endpoint, which records its predictions under the name `camera`; for one thread."""
+    """One camera's connection to the endpoint, which records its predictions for `camera`; not thread-safe."""
 
     def __init__(
         self,
@@ -91,24 +91,24 @@ class Classifier:
         )
 
     def classify(self, photo: bytes) -> Answer:
-        """Classify one JPEG. Raises `NoAnswer`."""
+        """Returns the prediction for one JPEG. Raises `NoAnswer`."""
         headers = {} if self._key is None else {"authorization": f"Bearer {self._key.read()}"}
         try:
             response = self._runner.run(self._ask(photo, headers))
         except (httpx.HTTPError, TimeoutError) as error:
-            raise NoAnswer(f"the endpoint does not answer: {type(error).__name__}") from None
+            raise NoAnswer(f"the endpoint does not respond: {type(error).__name__}") from None
         if response.status_code != 200:
             raise self._refused(response)
         return _answer(response)
 
     def close(self) -> None:
-        """Hang up; more than once is not a fault."""
+        """Close the connection; may be called more than once."""
         if not self._client.is_closed:
             self._runner.run(self._client.aclose())
         self._runner.close()
 
     async def _ask(self, photo: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        """Returns the answer within the deadline for all of it: httpx's own is for each piece, and a byte is one."""
+        """Returns the response, within a deadline for all of it: httpx's timeout is per chunk."""
         async with asyncio.timeout(self._seconds):
             return await self._client.post("/v1/classify?abstain=true", content=photo, headers=headers)
 
@@ -120,11 +120,11 @@ class Classifier:
             self._key.forget()
             return NoAnswer("the endpoint does not know the API key (401)")
         pause = _seconds(response.headers.get("retry-after")) if status in {429, 503} else 0.0
-        return NoAnswer(f"the endpoint answers {status}", pause=pause)
+        return NoAnswer(f"the endpoint returned {status}", pause=pause)
 
 
 def photo_of(image: VideoFrame) -> bytes:
-    """A frame as the JPEG that is sent to the endpoint, at most 1,280 pixels on its longer side."""
+    """Returns a frame as JPEG for the endpoint, at most 1,280 pixels on its longer side."""
     scale = min(1.0, _LONGEST_SIDE / max(image.width, image.height))
     size = {"width": max(1, round(image.width * scale)), "height": max(1, round(image.height * scale))}
     rgb = image.reformat(**size, format="rgb24", interpolation=Interpolation.AREA)
@@ -137,7 +137,7 @@ def _answer(response: httpx.Response) -> Answer:
     try:
         document = response.json()
         probabilities = {str(label): float(value) for label, value in document["probabilities"].items()}
-        if (document.get("abstention") or {}).get("answer") == NEITHER:  # no visitor: every class is spoken against
+        if (document.get("abstention") or {}).get("answer") == NEITHER:  # no visitor: counts against every class
             probabilities = dict.fromkeys(probabilities, 0.0)
         return Answer(
             label=str(document["label"]),

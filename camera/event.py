@@ -1,4 +1,4 @@
-"""What the agent records: that a visit began, and that it ended."""
+"""Events of the agent: a visit began, a visit ended."""
 
 import json
 import re
@@ -22,7 +22,7 @@ class EventMalformed(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One event, as stored in the spool and in the data lake. Times are as `format_time` writes them."""
+    """One event, as stored in the spool and in the data lake. Times have the format of `format_time`."""
 
     id: str
     kind: EventKind
@@ -32,23 +32,23 @@ class Event:
     score: float
     """Highest probability of the label in the visit so far."""
     at: str
-    """When the visit began; of an `ended` event, when the animal was last seen."""
+    """When the visit began; in an `ended` event, when the animal was last seen."""
     seconds: float
-    """From the first frame of the visit to the last, by a clock that never jumps."""
+    """Seconds from the first frame of the visit to the last, by a monotonic clock."""
     why: str | None
-    """Of an `ended` event: see `Ending`."""
+    """In an `ended` event: see `Ending`."""
     clock: str
-    """Whose clock `at` comes from: see `TimeSource`."""
+    """The clock of `at`: see `TimeSource`."""
     model: Mapping[str, Any]
     """Name, version and digest of the model that computed the score."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The event as JSON."""
+        """Returns the event as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, text: str) -> "Event":
-        """The opposite of `to_json`; EventMalformed for any other text."""
+        """Returns the event from the text of `to_json`. Raises `EventMalformed` for other text."""
         try:
             fields = Fields(_object(text))
             event = cls(
@@ -66,7 +66,7 @@ class Event:
         return event
 
     def to_json(self) -> str:
-        """The event as the text of a JSON object; EventMalformed for one that could not be read back."""
+        """Returns the event as JSON text. Raises `EventMalformed` if it could not be read back."""
         try:
             text = json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True, allow_nan=False)
             text.encode()  # a lone surrogate has no UTF-8
@@ -88,10 +88,10 @@ def _no_number(name: str) -> NoReturn:
 
 
 def new_id() -> str:
-    """A unique id: 128 random bits in hexadecimal."""
+    """Returns a unique id: 128 random bits in hexadecimal."""
     return secrets.token_hex(16)
 
 
 def written(seconds: float) -> str:
-    """Seconds since 1970 as a stored time."""
+    """Returns seconds since 1970 as a stored time."""
     return format_time(datetime.fromtimestamp(seconds, UTC))

@@ -1,4 +1,4 @@
-"""The agent as a process: its status server in an event loop, everything else in threads, a graceful end."""
+"""The agent's process: its status server in an event loop, everything else in threads, with graceful shutdown."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from serving.logs import log_to_stdout
 logger = logging.getLogger(__name__)
 
 _AWS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
-"""The forwarder has its own retries, and the end of the process waits for one try."""
+"""One attempt: the forwarder has its own retries, and shutdown waits for an attempt."""
 _HOST = "127.0.0.1"
 _LOOK_SECONDS = 0.2
 
@@ -60,7 +60,7 @@ async def _serve(agent: Agent, port: int) -> None:
         websockets=False,
         log_enabled=False,
     )
-    # Before its threads, which log as well: anyone who reads the log reads this first.
+    # Before its threads start, so that this is the first log line.
     logger.info("agent started", extra={"cameras": [camera.settings.name for camera in agent.cameras], "port": port})
     agent.start()
     serving = asyncio.create_task(server.serve())
@@ -72,7 +72,7 @@ async def _serve(agent: Agent, port: int) -> None:
 
 
 def _log_death(died: threading.ExceptHookArgs) -> None:
-    """Into the log, where secrets are removed, instead of standard error."""
+    """Writes to the log, which removes secrets, instead of standard error."""
     name = None if died.thread is None else died.thread.name
     logger.critical("thread %s died", name, exc_info=died.exc_value)
 

@@ -1,4 +1,4 @@
-"""How a camera may be reached: the one table of schemes."""
+"""URL schemes of cameras."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,4 +12,4 @@ PROTOCOLS: Final[Mapping[str, str]] = MappingProxyType(
         "https": "https,http,tcp,tls",
     }
 )
-"""Scheme to what FFmpeg may open for it: no stream or playlist leads it from the network to files, or back."""
+"""Scheme -> protocols that FFmpeg may use for it: a network stream cannot open files, nor a file the network."""

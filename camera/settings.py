@@ -1,4 +1,4 @@
-"""An agent's settings: a YAML (or JSON) file, options that override it, and the environment; read once."""
+"""An agent's settings: a YAML (or JSON) file, options that override it, and the environment. Read once."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -33,23 +33,23 @@ cameras:
 
 
 class SettingsInvalid(ValueError):
-    """The agent cannot run like this; the message names the setting, what is wrong, and what would be right."""
+    """Invalid settings; the message has the setting, its value and what is expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VisitRules:
-    """When an animal is there, and when it is gone."""
+    """When a visit begins and ends."""
 
     enter: float = 0.8
-    """Probability from which a frame speaks for an animal that was not there before."""
+    """Minimum probability of a frame for a new visit."""
     stay: float = 0.6
-    """Probability from which a frame speaks for one that is there already; at most `enter`."""
+    """Minimum probability of a frame for a visit that has begun; at most `enter`."""
     confirm_seconds: float = 1.0
-    """Frames must speak for it over this time, the first of them moving and none against it, before a visit begins."""
+    """A visit begins after this many seconds of such frames, the first with motion and none below the minimum."""
     leave_seconds: float = 5.0
-    """A visit ends when no frame has spoken for it for this long."""
+    """A visit ends after this many seconds without such a frame."""
     quiet_seconds: float = 120.0
-    """A visit ends when nothing has moved for this long: models without a background class need it."""
+    """A visit ends after this many seconds without motion; needed by models without a background class."""
     background: frozenset[str] = BACKGROUND
     """Labels that mean no visitor."""
 
@@ -60,34 +60,34 @@ class CameraSettings:
 
     name: str
     url: str = field(repr=False)
-    """`rtsp://`, `rtsps://`, `http://` or `https://` (MJPEG), or a file's path; may contain a password, as typed."""
+    """`rtsp://`, `rtsps://`, `http://` or `https://` (MJPEG), or a file's path; may contain a password."""
     per_second: float = 5.0
     """Maximum frames classified per second."""
     still_seconds: float = 2.0
-    """While nothing moves, one frame in this many seconds is classified."""
+    """Without motion, one frame in this many seconds is classified."""
     rules: VisitRules = field(default_factory=VisitRules)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSettings:
-    """One agent: its cameras, its endpoint, where events are stored and sent."""
+    """Settings of one agent: cameras, endpoint, storage and upload of events."""
 
     cameras: tuple[CameraSettings, ...]
     home: Path
     endpoint: str = field(default="http://127.0.0.1:8080", repr=False)
     api_key_file: Path | None = None
-    """File with the key for an endpoint that requires one; None: none is required."""
+    """File with the endpoint's API key; None if it requires none."""
     data_lake: str | None = None
-    """Bucket that events are sent to; None: they stay in `home`."""
+    """Bucket to which events are uploaded; None: they stay in `home`."""
     port: int = 8090
-    """Port on 127.0.0.1 of the agent's status."""
+    """Port of the agent's status on 127.0.0.1."""
     spool_bytes: int = 256 * _MEBIBYTE
     retention_hours: float = 72.0
     blur: str = "found"
     answer_seconds: float = 2.0
-    """How long the endpoint may take for a whole answer; a frame that gets none in time is counted as not answered."""
+    """Seconds for the endpoint's whole response; a frame without one in time counts as unanswered."""
     skew_seconds: float = 5.0
-    """How far a camera's clock may be off before the time of arrival counts instead."""
+    """Maximum deviation of a camera's clock in seconds; beyond it the time of arrival is used."""
 
     @cached_property
     def secrets(self) -> Secrets:
@@ -96,7 +96,7 @@ class AgentSettings:
 
 
 def parse_settings(document: object, *, where: str, defaults: Mapping[str, object] | None = None) -> AgentSettings:
-    """Check a file's content; `defaults` apply where it has no value. Raises `SettingsInvalid`."""
+    """Returns the settings of a file's content; `defaults` apply to missing values. Raises `SettingsInvalid`."""
     if not isinstance(document, Mapping):
         raise SettingsInvalid(f"{where} has no settings. Expected something like:\n{EXAMPLE}")
     given = _FieldReader({**(defaults or {}), **document}, where)
@@ -105,7 +105,7 @@ def parse_settings(document: object, *, where: str, defaults: Mapping[str, objec
         raise given.wrong("cameras", cameras, "a list of at least one camera with `name` and `url`")
     settings = AgentSettings(
         cameras=tuple(_camera(item, f"{where}, camera {number}") for number, item in enumerate(cameras, start=1)),
-        home=Path(given.text("home", required="the folder in which events wait and stay")),
+        home=Path(given.text("home", required="the folder in which events are stored")),
         endpoint=given.endpoint("endpoint", AgentSettings.endpoint),
         api_key_file=Path(name) if (name := given.text("api_key_file")) else None,
         data_lake=given.text("data_lake") or None,
@@ -117,12 +117,12 @@ def parse_settings(document: object, *, where: str, defaults: Mapping[str, objec
         skew_seconds=given.number("skew_seconds", AgentSettings.skew_seconds, 0.1, 86400),
     )
     given.refuse_unknown(known.name for known in fields(AgentSettings))
-    _refuse_twins(settings.cameras, where)
+    _refuse_duplicates(settings.cameras, where)
     return settings
 
 
 def load_settings(path: Path, *, overrides: Mapping[str, object]) -> AgentSettings:
-    """Read a settings file; what `overrides` has (other than None) wins. Raises `SettingsInvalid`."""
+    """Returns the settings of a file; values of `overrides` other than None replace them. Raises `SettingsInvalid`."""
     try:
         document = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -134,19 +134,19 @@ def load_settings(path: Path, *, overrides: Mapping[str, object]) -> AgentSettin
 
 
 def _place(error: Exception) -> str:
-    """Where a file is broken: the parser's own sentence quotes the line, in which a password may stand."""
+    """The position of a syntax error. The parser's own message quotes the line, which may contain a password."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return type(error).__name__
     return re.sub(r"'[^']{2,}'", HIDDEN, place(error))
 
 
 def parse_source(text: str) -> dict[str, str]:
-    """`gate=rtsp://…` as a camera's name and address. Raises `SettingsInvalid`."""
+    """Returns name and URL of a camera from `gate=rtsp://…`. Raises `SettingsInvalid`."""
     name, separator, url = text.partition("=")
     if not separator or not NAME.fullmatch(name) or not url:
         raise SettingsInvalid(
             "--source takes NAME=ADDRESS, such as gate=rtsp://192.0.2.7/stream1; "
-            "a name is of small letters, digits and dashes."
+            "a name has lower-case letters, digits and hyphens."
         )
     return {"name": name, "url": url}
 
@@ -155,10 +155,10 @@ def _camera(item: object, where: str) -> CameraSettings:
     if not isinstance(item, Mapping):
         raise SettingsInvalid(f"{where} is a {type(item).__name__}; expected `name` and `url`.")
     given = _FieldReader(item, where)
-    name = given.text("name", required="what the camera is called in events")
+    name = given.text("name", required="the camera's name in events")
     if not NAME.fullmatch(name):
-        raise given.wrong("name", name, "small letters, digits and dashes, at most 63")
-    url = given.text("url", required="where the camera's pictures come from")
+        raise given.wrong("name", name, "lower-case letters, digits and hyphens, at most 63")
+    url = given.text("url", required="the camera's URL or a file")
     scheme = _SCHEME.match(url)
     if scheme and scheme[1].lower() not in PROTOCOLS:
         schemes = ", ".join(f"{each}://" for each in PROTOCOLS)
@@ -167,7 +167,7 @@ def _camera(item: object, where: str) -> CameraSettings:
         try:
             Address.parse(url)
         except AddressUnclear as error:
-            raise SettingsInvalid(f"{where}: `url` cannot be taken apart: {error}.") from None
+            raise SettingsInvalid(f"{where}: `url` is malformed: {error}.") from None
     camera = CameraSettings(
         name=name,
         url=url,
@@ -194,11 +194,11 @@ def _rules(given: "_FieldReader") -> VisitRules:
     return rules
 
 
-def _refuse_twins(cameras: Iterable[CameraSettings], where: str) -> None:
+def _refuse_duplicates(cameras: Iterable[CameraSettings], where: str) -> None:
     names: set[str] = set()
     for camera in cameras:
         if camera.name in names:
-            raise SettingsInvalid(f"{where}: two cameras are called {camera.name}; their events would be mixed up.")
+            raise SettingsInvalid(f"{where}: two cameras have the name {camera.name}; their events would be mixed up.")
         names.add(camera.name)
 
 
@@ -254,5 +254,5 @@ class _FieldReader:
         names = sorted(known)
         for name in self.values:
             if name not in names:
-                shown = f"`{name}`" if _WORD.fullmatch(str(name)) else "a name with other characters than letters"
+                shown = f"`{name}`" if _WORD.fullmatch(str(name)) else "a name with characters other than letters"
                 raise SettingsInvalid(f"{self._where}: {shown} is not a setting. Available: {', '.join(names)}.")

@@ -1,4 +1,4 @@
-"""How the agent is, for people and programs on its own machine: http://127.0.0.1:8090/v1/cameras."""
+"""The agent's status, for its own machine only: http://127.0.0.1:8090/v1/cameras."""
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
@@ -17,40 +17,42 @@ from serving import problems
 _FRESH = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _ENDED = problems.Kind("ended", 503, "The camera agent has ended")
 _HOSTS = ["127.0.0.1", "localhost"]
-"""A foreign page whose name resolves to this machine (DNS rebinding) is refused by its Host."""
+"""Refuses other Host headers, against DNS rebinding."""
 
 
 class StatusApi:
-    """Reads the agent; changes nothing. No answer allows pages of other origins to read it."""
+    """Read-only handlers. No response allows other origins to read it (no CORS)."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
     async def cameras(self, _request: Request) -> Response:
-        """Answer `GET /v1/cameras`."""
+        """Handle `GET /v1/cameras`."""
         return JSONResponse(await run_in_threadpool(self._agent.to_dict), headers=_FRESH)
 
     async def thumbnail(self, request: Request) -> Response:
-        """Answer `GET /v1/cameras/{name}/thumbnail.jpg`: the last classified frame, as it would be stored."""
+        """Handle `GET /v1/cameras/{name}/thumbnail.jpg`: the last classified frame, as it would be stored."""
         name = request.path_params["name"]
         camera = next((camera for camera in self._agent.cameras if camera.settings.name == name), None)
         picture = None if camera is None else await run_in_threadpool(camera.thumbnail)
         if picture is None:
-            raise HTTPException(404, f"No frame of a camera {name!r} was classified yet. /v1/cameras lists the cameras")
+            raise HTTPException(
+                404, f"No frame of camera {name!r} has been classified yet. /v1/cameras lists the cameras"
+            )
         return Response(picture, media_type="image/jpeg", headers=_FRESH)
 
     async def metrics(self, _request: Request) -> Response:
-        """Answer `GET /metrics`."""
+        """Handle `GET /metrics`."""
         text = await run_in_threadpool(self._agent.measure)
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def live(self, _request: Request) -> Response:
-        """Answer `GET /healthz/live`."""
+        """Handle `GET /healthz/live`."""
         return JSONResponse({"live": True})
 
 
 def create_status_app(agent: Agent) -> Starlette:
-    """Make the ASGI application."""
+    """Returns the ASGI application."""
     api = StatusApi(agent)
     return Starlette(
         routes=[

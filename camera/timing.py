@@ -1,4 +1,4 @@
-"""When a frame was taken: by the camera's clock where it can be believed, by its arrival where not."""
+"""When a frame was taken: by the camera's clock if plausible, otherwise by its arrival."""
 
 import time
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds that only pass."""
+        """Seconds of a clock that never jumps."""
         ...
 
 
 class SystemClock:
-    """The machine's own."""
+    """The machine's clocks."""
 
     def wall(self) -> float:
         """See Clock."""
@@ -32,7 +32,7 @@ class SystemClock:
 
 
 class TimeSource(StrEnum):
-    """Whose clock an event's time comes from."""
+    """The clock of an event's time."""
 
     CAMERA = "camera"
     ARRIVAL = "arrival"
@@ -50,10 +50,10 @@ class Stamp:
 
 
 class FrameTimes:
-    """Stamps the frames of one connection and watches three clocks: camera's, stream's, machine's.
+    """Stamps the frames of one connection and checks three clocks: camera, stream, machine.
 
     A camera sends its own time in RTCP sender reports. Its presentation timestamps are independent of that; they are
-    checked against the time that passed here. Deviations of more than `tolerance` seconds are noted in the stamp.
+    compared with the time that passed here. Stamps record deviations of more than `tolerance` seconds.
     """
 
     def __init__(self, *, tolerance: float) -> None:
@@ -62,7 +62,7 @@ class FrameTimes:
         self._machine: tuple[float, float] | None = None
 
     def stamp(self, *, position: float | None, camera: float | None, wall: float, monotonic: float) -> Stamp:
-        """Judge one frame. `position`: seconds in its stream; `camera`: seconds since 1970 by the camera."""
+        """Returns a frame's stamp. `position`: seconds in its stream; `camera`: seconds since 1970 by the camera."""
         skew = None if camera is None else camera - wall
         believed = skew is not None and abs(skew) <= self._tolerance
         return Stamp(
@@ -97,5 +97,5 @@ class FrameTimes:
 
 
 def moment(seconds: float) -> datetime:
-    """Seconds since 1970 as a time in UTC."""
+    """Returns seconds since 1970 as a time in UTC."""
     return datetime.fromtimestamp(seconds, UTC)

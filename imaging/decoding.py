@@ -84,7 +84,7 @@ def pixels_of(image: ImageFile.ImageFile, data: bytes, size: int) -> npt.NDArray
     if isinstance(image, JpegImageFile) and _ends_grey(image) and _ends_early(data):
         raise PhotoUnreadable("the picture ends before its last line; the file is not whole")
     turned = _upright(_resize(flat, size), orientation(image))
-    return np.array(turned.convert("RGB"), dtype=np.uint8)
+    return np.array(turned if turned.mode == "RGB" else turned.convert("RGB"), dtype=np.uint8)
 
 
 @contextmanager

@@ -15,6 +15,9 @@ _SIDE: Final = 128
 _CELLS: Final = tuple(itertools.pairwise(np.linspace(0, _SIDE, 10).round().astype(int).tolist()))
 """Columns of the nine cells in a row of the difference hash."""
 
+LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Weights of red, green and blue: ITU-R BT.601, as in JPEG."""
+
 SIDEWAYS: Final = frozenset({5, 6, 7, 8})
 
 
@@ -82,8 +85,7 @@ def _captured_at(image: Image.Image) -> str | None:
 
 def luma(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Returns the luma of RGB pixels, 0 to 1."""
-    weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in JPEG
-    return (pixels.astype(np.float32) @ weights) / np.float32(255)
+    return (pixels.astype(np.float32) @ LUMA) / np.float32(255)
 
 
 def laplacian(luma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -41,8 +41,6 @@ class Network(Component):
         # interface of its own could not be launched into a subnet that the caller names, as training instances are.
         self.public_subnets = self._create_subnets("doors", args.zones, blocks[:2], public_addresses=False)
         self.instance_subnets = self._create_subnets("machines", args.zones, blocks[2:], public_addresses=True)
-        self.by_zone = dict(zip(args.zones, self.instance_subnets, strict=True))
-        """The subnet for instances in each zone."""
         internet, routes = self._route_to_internet()
         s3 = self._route_to_s3(args.region, routes)
         self.ready_for_balancers = [internet, *self._associate(routes, self.public_subnets, first=0)]

@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from infra import policies
 from infra.component import Component, document
 from infra.resource_names import ResourceNameOutputs
-from registry.layout import Role
+from registry.layout.roles import Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class GrantsArgs:
 
 
 class Grants(Component):
-    """What each operator role may do: the least that `registry.layout` says it needs."""
+    """Permissions of each operator role: the minimum for what `registry.layout.roles` defines."""
 
     def __init__(self, name: str, args: GrantsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)

@@ -7,14 +7,17 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.alarms.signals import Signal
 from infra.component import Component
+from infra.configuration import costs, prices
+from infra.configuration.objectives import Objective
 from infra.configuration.settings import StackSettings
 from infra.configuration.settings_reader import NONE
 from infra.endpoint.endpoint_kind import EndpointKind
 from infra.endpoint.monitoring import Monitoring
 from infra.instances.code import Code
-from infra.platform import Platform, TrainingPart
-from registry.layout import stack_outputs_key
+from infra.platform import PipelinePart, Platform, TrainingPart
+from registry.layout.workspace import stack_outputs_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ def export(
     platform: Platform,
     code: Code,
     training: TrainingPart,
-    pipeline: pulumi.Input[Mapping[str, Any]],
+    pipeline: PipelinePart,
     endpoint: EndpointKind,
     monitoring: Monitoring,
 ) -> None:
@@ -65,8 +68,10 @@ def export(
         "gates": platform.gates,
         "code_bundle": code.sha256,
         "training": training.outputs,
-        "pipeline": pipeline,
+        "pipeline": pipeline.outputs,
         "endpoint": endpoint.outputs,
+        "list_prices": costs.listed(settings, prices.load()),
+        "availability": _availability(settings, endpoint),
         "alarms": monitoring.topic.arn,
         "tickets": monitoring.tickets.arn,
         "alarm_email": settings.alarm_email or NONE,
@@ -74,3 +79,18 @@ def export(
     for key, value in outputs.items():
         pulumi.export(key, value)
     StackRecord("record", StackRecordArgs(workspace=platform.places.workspace, outputs=outputs))
+
+
+def _availability(settings: StackSettings, endpoint: EndpointKind) -> dict[str, Any]:
+    """The availability objective, and the metrics that it is measured by."""
+    share = endpoint.shares[Objective.AVAILABILITY]
+    return {
+        "objective": settings.objectives[Objective.AVAILABILITY],
+        "bad": [_metric(signal) for signal in share.bad],
+        "uncounted": [_metric(signal) for signal in share.uncounted],
+        "total": _metric(share.total),
+    }
+
+
+def _metric(signal: Signal) -> dict[str, Any]:
+    return {"namespace": signal.namespace, "metric": signal.metric, "dimensions": dict(signal.dimensions)}

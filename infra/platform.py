@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.alarms.signals import Watched
 from infra.configuration.settings import StackSettings
 from infra.instances.code import Code
 from infra.instances.small import Small, SmallArgs
@@ -19,7 +20,7 @@ from infra.resource_names import ResourceNameOutputs
 from infra.storage.data_lake import DataLake, DataLakeArgs
 from infra.storage.model_store import ModelStore, ModelStoreArgs
 from infra.storage.telemetry_table import TelemetryTable, TelemetryTableArgs
-from registry.layout import Role
+from registry.layout.roles import Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class TrainingPart:
 
     outputs: pulumi.Input[Mapping[str, Any]]
     made: Training | None
-    """The component; None where another stack owns it."""
+    """The component; None if another stack owns it."""
 
 
 def create_training(
@@ -74,6 +75,26 @@ def create_training(
     return TrainingPart(outputs=training.outputs, made=training)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PipelinePart:
+    """The pipeline, from any stack."""
+
+    outputs: pulumi.Input[Mapping[str, Any]]
+    watched: tuple[Watched, ...]
+    """The pipeline's alarms; none if another stack owns the pipeline."""
+
+    @property
+    def act(self) -> pulumi.Output[str]:
+        """ARN of the alias of the state machine `act`; RunError if the owner's deployment has none yet."""
+
+        def found(outputs: Mapping[str, Any]) -> str:
+            if "act" not in outputs:
+                raise pulumi.RunError("the stack that owns the platform has no state machine act: deploy it first")
+            return outputs["act"]
+
+        return pulumi.Output.from_input(self.outputs).apply(found)
+
+
 def create_pipeline(
     settings: StackSettings,
     platform: Platform,
@@ -81,11 +102,12 @@ def create_pipeline(
     code: Code,
     training: TrainingPart,
     topic: pulumi.Input[str],
-) -> pulumi.Input[Mapping[str, Any]]:
-    """Make the pipeline where training is made; elsewhere refer to it. Returns its outputs."""
+    tickets: pulumi.Input[str],
+) -> PipelinePart:
+    """Create the pipeline in the stack with training; elsewhere refer to it."""
     if training.made is None:
         assert platform.owner is not None  # noqa: S101 - the owner makes both
-        return _output(platform.owner, "pipeline")
+        return PipelinePart(outputs=_output(platform.owner, "pipeline"), watched=())
     roles = pulumi.Output.from_input(platform.roles)
     arns = {role: roles.apply(lambda found, role=role: found[role]) for role in Role}
     small = Small(
@@ -112,9 +134,10 @@ def create_pipeline(
             roles=arns,
             code=code.sha256,
             topic=topic,
+            tickets=tickets,
         ),
     )
-    return pipeline.outputs
+    return PipelinePart(outputs=pipeline.outputs, watched=tuple(pipeline.watched))
 
 
 def _own(settings: StackSettings) -> Platform:

@@ -1,1 +1,1 @@
-"""Drift, accuracy without labels, late labels: numbers of recorded predictions in, findings out. Pure; no clock."""
+"""Drift, accuracy without labels, and late labels, from recorded predictions. Pure; no clock."""

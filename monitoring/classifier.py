@@ -1,8 +1,7 @@
-"""How well can a classifier tell a window's photos from the reference's, and by which photos does it?
+"""Classifier two-sample test: how well a classifier distinguishes a window's photos from the reference's.
 
-The classifier two-sample test (Lopez-Paz & Oquab, ICLR 2017): what was learned from one half of the photos is tested on
-the other, so its p-value is that of a test of one column. The classifier is Fisher's discriminant with a ridge, which
-needs no iteration.
+Lopez-Paz & Oquab, ICLR 2017: the classifier is trained on one half of the photos and tested on the other, so its
+p-value is that of a test of one column. The classifier is Fisher's discriminant with a ridge, which needs no iteration.
 """
 
 from dataclasses import dataclass
@@ -14,19 +13,19 @@ import numpy.typing as npt
 from monitoring.columns import end_p_value, ks_p_value, smallest
 
 RIDGE: Final = 0.3
-"""Of the mean variance; chosen on generated photos, of 0.03, 0.1, 0.3 and 1."""
+"""Share of the mean variance; chosen on generated photos from 0.03, 0.1, 0.3 and 1."""
 
 STRANGE: Final = 0.99
-"""Share of reference photos with a lower score than a strange photo has."""
+"""Quantile of the reference photos' scores above which a photo is strange."""
 
-_FEWEST: Final = 20  # photos of each side, of which half are learned from
+_FEWEST: Final = 20  # photos of each side, half of them for training
 
 type Numbers = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToldApart:
-    """What the classifier found."""
+class ClassifierTest:
+    """Result of the classifier test."""
 
     p_value: float
     scores: Numbers  # float64 [N], of the window's photos; high: unlike the reference
@@ -34,15 +33,15 @@ class ToldApart:
 
     @property
     def strange(self) -> Numbers:
-        """Returns the places of strange photos in the window, the strangest first."""
+        """Returns the indices of strange photos in the window, the strangest first."""
         order = np.argsort(-self.scores, kind="stable")
         return order[self.scores[order] > self.limit]
 
 
-def tell_apart(reference: Numbers, window: Numbers, rng: np.random.Generator) -> ToldApart:
-    """Test rows [M, D] against rows [N, D]; a p-value of 1, and no strange photo, with fewer than 20 of either."""
+def classifier_test(reference: Numbers, window: Numbers, rng: np.random.Generator) -> ClassifierTest:
+    """Returns the test of rows [M, D] against rows [N, D]; p-value 1, nothing strange with fewer than 20 of either."""
     if min(len(reference), len(window)) < _FEWEST:
-        return ToldApart(p_value=1.0, scores=np.zeros(len(window)), limit=np.inf)
+        return ClassifierTest(p_value=1.0, scores=np.zeros(len(window)), limit=np.inf)
     known, new = _halved(len(reference), rng), _halved(len(window), rng)
     usual, scores = np.empty(len(reference)), np.empty(len(window))
     p_values: list[float] = []
@@ -51,7 +50,7 @@ def tell_apart(reference: Numbers, window: Numbers, rng: np.random.Generator) ->
         usual[known == tested] = (reference[known == tested] - middle) @ direction
         scores[new == tested] = (window[new == tested] - middle) @ direction
         p_values.append(_p_value(usual[known == tested], scores[new == tested]))
-    return ToldApart(p_value=smallest(p_values), scores=scores, limit=float(np.quantile(usual, STRANGE)))
+    return ClassifierTest(p_value=smallest(p_values), scores=scores, limit=float(np.quantile(usual, STRANGE)))
 
 
 def _p_value(reference: Numbers, window: Numbers) -> float:

@@ -1,4 +1,4 @@
-"""Do two samples of numbers come from one distribution? P-values that hold for any distribution, ties included."""
+"""Two-sample tests of numbers: p-values that are valid for any distribution, ties included."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 TENTH: Final = 0.1
-"""Share of the pooled sample that counts as its lowest, and as its highest."""
+"""Share of the pooled sample at its low end, and at its high end."""
 
 _QUESTIONS: Final = 3  # of a column: the whole distribution, the low end, the high end
 
@@ -24,7 +24,7 @@ def ks_statistic(one: Numbers, other: Numbers) -> float:
 
 
 def ks_p_value(one: Numbers, other: Numbers) -> float:
-    """Returns the two-sample Kolmogorov–Smirnov p-value, from above.
+    """Returns an upper bound of the two-sample Kolmogorov–Smirnov p-value.
 
     The bound of Dvoretzky, Kiefer & Wolfowitz, which holds for two samples within a few per cent of p, and exactly for
     large ones (Wei & Dudley, Statistics & Probability Letters 2012). Ties lower the true value further.
@@ -50,7 +50,7 @@ def share_p_value(drawn: int, of: int, marked: int, among: int) -> float:
 
 
 def end_p_value(reference: Numbers, window: Numbers, *, high: bool) -> float:
-    """Returns how probable it is that so many of the pooled tenth at one end, or more, are of the window.
+    """Returns the probability that at least so many of the pooled tenth at one end are of the window.
 
     All values that equal the tenth's last one count. The number of those is a property of the pooled sample, so that
     the p-value is exact given the pooled sample, with ties or without.
@@ -67,7 +67,7 @@ def end_p_value(reference: Numbers, window: Numbers, *, high: bool) -> float:
 
 
 def column_p_value(reference: Numbers, window: Numbers) -> float:
-    """Returns one p-value for a column: its distribution as a whole, and what lies at its two ends (Bonferroni)."""
+    """Returns one p-value for a column: its whole distribution and its two ends (Bonferroni)."""
     found = (
         ks_p_value(reference, window),
         end_p_value(reference, window, high=False),
@@ -77,7 +77,7 @@ def column_p_value(reference: Numbers, window: Numbers) -> float:
 
 
 def smallest(p_values: Sequence[float]) -> float:
-    """Returns one p-value for several tests, whatever their dependence (Bonferroni); 1 for none."""
+    """Returns one p-value for several tests, for any dependence (Bonferroni); 1 for none."""
     return min(1.0, len(p_values) * min(p_values)) if p_values else 1.0
 
 

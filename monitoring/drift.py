@@ -1,4 +1,4 @@
-"""Does a window differ from the validation photos of its version, in what, and which photos show it?"""
+"""Drift of a window from the validation photos of its version: which tests reject, and which photos are unusual."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from monitoring.classifier import tell_apart
+from monitoring.classifier import classifier_test
 from monitoring.columns import column_p_value, smallest
 from monitoring.embeddings import MOST_ROWS, kernel_block, median_distance, mmd_p_value
 from monitoring.levels import LEVELS
@@ -16,7 +16,7 @@ from monitoring.windows import Window
 from registry.versions.reference import MOST_PHOTOS, Reference
 
 SHOWN: Final = 20
-"""Strange photos that are named."""
+"""Maximum number of strange photos in a result."""
 
 _TINY: Final = 1e-6
 
@@ -29,8 +29,8 @@ class Finding:
 
     test: str  # a name of `LEVELS`
     p_value: float
-    level: float  # up to which the window drifted
-    sentence: str  # what is different; for people
+    level: float  # level of the test: rejected up to it
+    sentence: str  # explanation for people
 
     @property
     def drifted(self) -> bool:
@@ -44,11 +44,11 @@ class Examined:
 
     photos: int
     findings: tuple[Finding, ...]
-    strange: tuple[int, ...]  # places of photos in the window, the strangest first; empty where nothing drifted
+    strange: tuple[int, ...]  # indices of photos in the window, the strangest first; empty without drift
 
     @property
     def drifted(self) -> tuple[Finding, ...]:
-        """The tests that reject, the clearest first."""
+        """The rejecting tests, smallest p-value first."""
         return tuple(sorted((each for each in self.findings if each.drifted), key=lambda each: each.p_value))
 
 
@@ -61,23 +61,28 @@ class Detector:
     levels: dict[str, float] = field(default_factory=lambda: dict(LEVELS))
 
     def examine(self, window: Window) -> Examined:
-        """Run the tests for which the window has what they need. ValueError if its arrays do not fit the reference."""
+        """Returns the results of all tests for which the window has data.
+
+        Raises ValueError if its arrays do not match the reference.
+        """
         self._refuse(window)
         order = _by_content(window)
         rng = np.random.default_rng(self.seed)
         window = window.take(order)
-        places = self._matched(window, rng)
-        known = self._known.take(places)
+        indices = self._matched(window, rng)
+        known = self._known.take(indices)
         findings = [self._outputs(known, window), *self._inputs(known, window), *self._strangeness(known, window)]
         strange: tuple[int, ...] = ()
         if window.embedding is not None:
             rows = self._rows(window.embedding)
-            findings.append(self._embeddings(places, rows, rng))
-            told = tell_apart(_featured(self._known_rows[places], known), _featured(rows, window), rng)
+            findings.append(self._embeddings(indices, rows, rng))
+            classified = classifier_test(_featured(self._known_rows[indices], known), _featured(rows, window), rng)
             findings.append(
-                self._finding("classifier", told.p_value, f"{len(told.strange)} photos are unlike validation photos")
+                self._finding(
+                    "classifier", classified.p_value, f"{len(classified.strange)} photos are unlike validation photos"
+                )
             )
-            strange = tuple(order[told.strange].tolist())
+            strange = tuple(order[classified.strange].tolist())
         drifted = any(each.drifted for each in findings)
         return Examined(photos=len(window), findings=tuple(findings), strange=strange[:SHOWN] if drifted else ())
 
@@ -88,7 +93,7 @@ class Detector:
             raise ValueError(f"embeddings of {window.embedding.shape[1]} numbers, not {len(self.reference.mean)}")
 
     def _matched(self, window: Window, rng: np.random.Generator) -> Numbers:
-        """Returns the places of the reference that the window is compared with."""
+        """Returns the indices of the reference photos that the window is compared with."""
         chroma = _statistic(self._known, "chroma"), _statistic(window, "chroma")
         if chroma[0] is None or chroma[1] is None:
             return np.arange(len(self.reference))
@@ -126,14 +131,14 @@ class Detector:
         sentence = f"{beyond:.0%} of the photos are stranger than 95 % of the validation photos"
         return [self._finding("strangeness", column_p_value(known.strangeness, window.strangeness), sentence)]
 
-    def _embeddings(self, places: Numbers, rows: Numbers, rng: np.random.Generator) -> Finding:
+    def _embeddings(self, indices: Numbers, rows: Numbers, rng: np.random.Generator) -> Finding:
         some = rows[rng.permutation(len(rows))[:MOST_ROWS]]
-        places = rng.permutation(places)[:MOST_ROWS]
+        indices = rng.permutation(indices)[:MOST_ROWS]
         kernel, width = self._kernel
-        across = kernel_block(self._known_rows[places], some, width)
-        whole = np.block([[kernel[np.ix_(places, places)], across], [across.T, kernel_block(some, some, width)]])
+        across = kernel_block(self._known_rows[indices], some, width)
+        whole = np.block([[kernel[np.ix_(indices, indices)], across], [across.T, kernel_block(some, some, width)]])
         return self._finding(
-            "embeddings", mmd_p_value(whole, len(places), rng), "the network sees other pictures than in validation"
+            "embeddings", mmd_p_value(whole, len(indices), rng), "the network's features differ from validation"
         )
 
     def _finding(self, test: str, p_value: float, sentence: str) -> Finding:
@@ -167,19 +172,20 @@ class Detector:
 
 
 def _statistic(window: Window, name: str) -> Numbers | None:
-    """Returns one column of the input statistics, where it is there."""
+    """Returns a column of the input statistics; None if any photo lacks it: tensors have no photo size."""
     if window.statistics is None or name not in window.statistic_names:
         return None
-    return window.statistics[:, window.statistic_names.index(name)]
+    column = window.statistics[:, window.statistic_names.index(name)]
+    return column if np.isfinite(column).all() else None
 
 
 def _featured(rows: Numbers, window: Window) -> Numbers:
-    """Returns what the classifier sees: rows, and the logarithms of probabilities."""
+    """Returns the classifier's input: rows, and the logarithms of probabilities."""
     return np.concatenate([rows, np.log(window.probabilities + _TINY)], axis=1)
 
 
 def _by_content(window: Window) -> Numbers:
-    """Returns an order of photos that depends on what was recorded of them, and not on their order."""
+    """Returns an order of photos that depends only on their recorded values, not on their order."""
     columns: list[Numbers] = [*window.probabilities.T]
     for array in (window.statistics, window.embedding):
         columns += [] if array is None else [*array.T[:8]]
@@ -188,21 +194,21 @@ def _by_content(window: Window) -> Numbers:
 
 
 def as_reference(version: Reference, window: Window, *, seed: int = 0) -> Reference:
-    """Returns a window, which a person judged ordinary, as a reference for its own camera.
+    """Returns a window, which a person judged normal, as a reference for its own camera.
 
-    `version`: the reference of the version that answered. At most MOST_PHOTOS, drawn by `seed`. Nobody knows the
-    window's classes: the answers stand for them, and no corrupted photo stays, so that it tells drift, and
-    `estimate_accuracy` finds the accuracy unknown. ValueError where recording
-    left out what a reference has.
+    `version`: the reference of the version that made the predictions. At most MOST_PHOTOS are used, drawn by `seed`.
+    The classes of a window are unknown, so its predictions are used, and there are no corrupted photos: such a
+    reference detects drift, and `estimate_accuracy` with it returns "unknown". Raises ValueError if the records lack
+    data for a reference.
     """
     missing = [name for name in ("statistics", "strangeness", "embedding") if getattr(window, name) is None]
-    missing += [name for name in version.statistic_names if name not in window.statistic_names]
+    missing += [name for name in version.statistic_names if _statistic(window, name) is None]
     if missing:
         raise ValueError(f"the window has no {', '.join(missing)}")
     chosen = window.take(np.sort(np.random.default_rng(seed).permutation(len(window))[:MOST_PHOTOS]))
-    assert chosen.statistics is not None  # noqa: S101 - for the type checker, as the next two
-    assert chosen.strangeness is not None  # noqa: S101
-    assert chosen.embedding is not None  # noqa: S101
+    assert chosen.statistics is not None  # noqa: S101 - follows from `missing`, which type checkers cannot infer
+    assert chosen.strangeness is not None  # noqa: S101 - as above
+    assert chosen.embedding is not None  # noqa: S101 - as above
     columns = [chosen.statistic_names.index(name) for name in version.statistic_names]
     return replace(
         version,

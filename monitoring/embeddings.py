@@ -1,4 +1,4 @@
-"""Do two sets of vectors come from one distribution? Permutation MMD (Gretton et al., JMLR 2012), in bounded time."""
+"""Two-sample test of vectors: permutation MMD (Gretton et al., JMLR 2012), in bounded time."""
 
 from typing import Any, Final
 
@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_ROWS: Final = 300
-"""Of each side; further ones are left out, evenly. Time grows with the square."""
+"""Maximum number of each side; others are left out, evenly. The time grows with its square."""
 
 MOST_PERMUTATIONS: Final = 9_999
 _ENOUGH: Final = 20
-"""Permutations as extreme as what was seen, after which no more are drawn (Besag & Clifford, Biometrika 1991)."""
+"""Stop after this many permutations as extreme as the observed value (Besag & Clifford, Biometrika 1991)."""
 
-_FIRST, _FURTHER = 100, 1000  # permutations that one matrix product serves
-_ROUNDING: Final = 1e-6  # of sums of single-precision numbers; what is as near counts as extreme
+_FIRST, _FURTHER = 100, 1000  # permutations per matrix product
+_ROUNDING: Final = 1e-6  # tolerance of single-precision sums; values within it count as extreme
 
 type Numbers = npt.NDArray[Any]
 
@@ -25,7 +25,7 @@ def square_distances(one: Numbers, other: Numbers) -> Numbers:
 
 
 def median_distance(rows: Numbers) -> float:
-    """Returns the median squared distance between different rows, the usual width of the kernel; 1 where it is 0."""
+    """Returns the median squared distance between different rows, the usual width of the kernel; 1 if it is 0."""
     apart = square_distances(rows, rows)[np.triu_indices(len(rows), 1)]
     return float(np.median(apart)) if len(apart) and np.median(apart) > 0 else 1.0
 

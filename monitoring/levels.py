@@ -1,4 +1,4 @@
-"""How the false alarms that a camera may raise are shared by its tests: docs/design/drift.md derives it."""
+"""Significance levels of the drift tests, from the accepted false alarms of a camera (docs/design/drift.md)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,11 +14,11 @@ LEVELS: Final[Mapping[str, float]] = MappingProxyType(
         "traffic": 0.00005,
     }
 )
-"""Of each test, the probability of rejecting a window that has not drifted. They add up to that of all together."""
+"""Per test, the probability of rejecting a window without drift. Their sum bounds that of all tests together."""
 
 WINDOWS_A_MONTH: Final = 24 * 365.25 / 12
 
 
 def false_alarms_a_month() -> float:
-    """Returns the most that all tests of a camera are expected to raise together: expectations add up."""
+    """Returns the maximum expected number of false alarms of all tests of a camera per month."""
     return WINDOWS_A_MONTH * sum(LEVELS.values())

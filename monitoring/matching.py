@@ -1,8 +1,8 @@
-"""Which photos of a reference a window is compared with: day with day, night with night.
+"""Selects the reference photos to compare a window with: day with day, night with night.
 
 A window of one hour is by day or by night, and the reference has both. Without matching, every night would drift from
-the mixture, although the version was tested by night. Cameras turn to infra-red at night, so that their photos have no
-colour.
+the mixture, although the version was tested on night photos. Cameras switch to infra-red at night, so that their
+photos have no colour.
 """
 
 from typing import Any, Final
@@ -14,16 +14,16 @@ INFRA_RED: Final = 0.02
 """Chroma below which a photo has no colour (`imaging.InputStatistics`)."""
 
 FEWEST_OF_A_KIND: Final = 50
-"""Photos in colour, and without, that a reference must have for windows to be compared with their own kind."""
+"""Minimum numbers of reference photos with colour, and without, for matching."""
 
 type Numbers = npt.NDArray[Any]
 
 
 def matched(reference: Numbers, window: Numbers, rng: np.random.Generator) -> Numbers:
-    """Returns places of the reference, by chroma, whose share of infra-red photos is that of the window; ascending.
+    """Returns indices of the reference, by chroma, with the window's share of infra-red photos; ascending.
 
-    As many as there can be. All places, if the reference has too few photos of a kind, or fewer than 50 would be left:
-    then infra-red photos are something new, and it is for the tests to say so.
+    As many as possible. All indices, if the reference has too few photos of a kind, or fewer than 50 would be left:
+    infra-red photos are new then, and the tests detect that.
     """
     every = np.arange(len(reference))
     kinds = [np.flatnonzero(reference < INFRA_RED), np.flatnonzero(reference >= INFRA_RED)]

@@ -22,7 +22,7 @@ _HOUR: Final = timedelta(hours=1)
 
 
 class Reads(Protocol):
-    """What reading needs of an ObjectStore."""
+    """The part of ObjectStore that reading needs."""
 
     def get(self, key: str) -> bytes:
         """See ObjectStore."""
@@ -34,7 +34,7 @@ class Reads(Protocol):
 
 
 class PredictionsUnreadable(ValueError):
-    """An object under the prefix of recorded predictions is no file of them; the message has its key."""
+    """An object under the prefix of recorded predictions is not a valid file; the message has its key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,30 +50,30 @@ class Predictions:
     probabilities: Numbers
     """[N, labels]"""
     statistics: Numbers
-    """[N, 6], in the order of `imaging.INPUT_STATISTICS`"""
+    """[N, 6], in the order of `imaging.INPUT_STATISTICS`; NaN for width and height of tensors"""
     strangeness: Numbers | None
-    """[N]; None where the version has no such output"""
+    """[N]; None if the version has no such output"""
     embedding: Numbers | None
-    """[N, d]; None where any is redacted"""
+    """[N, d]; None if any is redacted"""
 
     def __len__(self) -> int:
         return len(self.seconds)
 
 
 def cameras(store: Reads, stack: str) -> list[str]:
-    """Returns the cameras and classes of callers of which anything is recorded. One request each."""
+    """Returns the cameras and classes of callers with recorded predictions. Needs one request for each."""
     root, after, found = stack_prefix(stack), "", list[str]()
     while (key := next(iter(store.keys(f"{root}camera=", after=after)), None)) is not None:
         camera = key.removeprefix(f"{root}camera=").partition("/")[0]
         found.append(camera)
-        after = f"{camera_prefix(stack, camera).removesuffix('/')}0"  # the character behind a slash
+        after = f"{camera_prefix(stack, camera).removesuffix('/')}0"  # after "/": skips all keys of this folder
     return found
 
 
 def read(store: Reads, stack: str, camera: str, *, start: datetime, end: datetime) -> list[Predictions]:
-    """Returns what is recorded from `start` (included) to `end` (excluded), by version. Raises PredictionsUnreadable.
+    """Returns the predictions from `start` (included) to `end` (excluded), by version. Raises `PredictionsUnreadable`.
 
-    The times are of the predictions, and need a time zone.
+    Both times are those of the predictions, with time zone.
     """
     rows: dict[str, list[dict[str, Any]]] = {}
     hours = [HourPartition.of(stack, camera, each) for each in _hours(start, end)]
@@ -86,7 +86,7 @@ def read(store: Reads, stack: str, camera: str, *, start: datetime, end: datetim
 def find(
     store: Reads, stack: str, request_id: str, *, camera: str | None = None, start: datetime, end: datetime
 ) -> list[dict[str, Any]]:
-    """Returns the rows with an id that were recorded from `start` to `end`, by item; the newest hours are read first.
+    """Returns the rows with a request id from `start` to `end`, by item. Reads the newest hours first.
 
     Each row has the columns of its file, and `camera`. Ends with the first hour that has the id.
     """
@@ -101,6 +101,65 @@ def find(
             if found:
                 return sorted(found, key=lambda row: (row["at"], row["item"]))
     return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A recorded prediction without its thumbnail and feature values."""
+
+    key: str
+    """Key of its file."""
+    row: int
+    """Row in this file, counted from 0."""
+    camera: str
+    id: str | None
+    item: int
+    at: datetime
+    version: int
+    digest: str
+    label: str
+    labels: tuple[str, ...]
+    confidence: float
+    """Probability of the predicted class."""
+    has_thumbnail: bool
+
+
+def each_recorded(store: Reads, stack: str, camera: str, *, start: datetime, end: datetime) -> Iterator[Recorded]:
+    """Yields the predictions from `start` (included) to `end` (excluded), by key and row.
+
+    Raises PredictionsUnreadable.
+    """
+    for hour in (HourPartition.of(stack, camera, each) for each in _hours(start, end)):
+        keys = list(store.keys(hour.prefix))
+        for key, body in zip(keys, in_order(store.get, keys, at_once=REQUESTS_AT_ONCE), strict=True):
+            for number, row in enumerate(_parsed(key, body)):
+                if start <= row["at"] < end:
+                    yield _recorded(key, number, camera, row)
+
+
+def _recorded(key: str, number: int, camera: str, row: Mapping[str, Any]) -> Recorded:
+    labels = tuple(row["labels"])
+    if row["label"] not in labels:
+        raise PredictionsUnreadable(f"{key} has a row whose label {row['label']!r} is not one of its labels")
+    return Recorded(
+        key=key,
+        row=number,
+        camera=camera,
+        id=row["id"],
+        item=row["item"],
+        at=row["at"],
+        version=row["version"],
+        digest=row["digest"],
+        label=row["label"],
+        labels=labels,
+        confidence=min(1.0, max(0.0, row["probabilities"][labels.index(row["label"])])),
+        has_thumbnail=row["thumbnail"] is not None,
+    )
+
+
+def thumbnails(store: Reads, key: str) -> list[bytes | None]:
+    """Returns the thumbnails of a file of predictions, by row. Raises `PredictionsUnreadable`, `ObjectMissing`."""
+    return [row["thumbnail"] for row in _parsed(key, store.get(key))]
 
 
 def _hours(start: datetime, end: datetime) -> Iterator[datetime]:
@@ -118,7 +177,7 @@ def _partition(key: str) -> HourPartition:
 
 
 def _rows(store: Reads, keys: Sequence[str], wanted: Callable[[dict[str, Any]], bool]) -> Iterator[dict[str, Any]]:
-    """The rows of these files that are wanted; files are read side by side and not kept."""
+    """The wanted rows of these files; files are read in parallel and not kept."""
     for key, body in zip(keys, in_order(store.get, keys, at_once=REQUESTS_AT_ONCE), strict=True):
         camera = _partition(key).camera
         yield from ({**row, "camera": camera} for row in _parsed(key, body) if wanted(row))
@@ -136,7 +195,7 @@ def _parsed(key: str, body: bytes) -> Iterator[dict[str, Any]]:
     for values in zip(*columns.values(), strict=True):
         row = dict(zip(columns, values, strict=True))
         if problem := _problem(row):
-            raise PredictionsUnreadable(f"{key} has a row of another form: {problem}")
+            raise PredictionsUnreadable(f"{key} has an invalid row: {problem}")
         yield row
 
 
@@ -154,7 +213,7 @@ _KINDS: Final[Mapping[Kind, Callable[[Any], bool]]] = MappingProxyType(
 
 
 def _problem(row: Mapping[str, Any]) -> str:
-    """What of a row is not as `registry.telemetry.COLUMNS` says; empty if nothing is."""
+    """How a row differs from `registry.telemetry.COLUMNS`; empty if it does not."""
     for column in COLUMNS:
         if column.name not in row:
             return f"no column {column.name}"

@@ -1,4 +1,4 @@
-"""Does a camera send fewer photos than it usually does at these hours?"""
+"""Traffic test: whether a camera sends fewer photos than usual at these hours."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from monitoring.columns import smallest
 from monitoring.levels import LEVELS
 
 TRAILING_HOURS: Final = (1, 6, 24)
-"""Lengths that are looked at: a busy camera is missed after an hour, a quiet one after a day."""
+"""Tested lengths in hours: a busy camera is reported after an hour, a quiet one after a day."""
 
 FEWEST_DAYS: Final = 7
 MOST_DAYS: Final = 28
@@ -23,7 +23,7 @@ type Numbers = npt.NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """How much came in, and how much was expected, over the trailing hours that differ most."""
+    """Received and expected photos of the trailing hours that differ most."""
 
     p_value: float
     hours: int
@@ -43,9 +43,9 @@ class Traffic:
 
 
 def watch_traffic(hourly: Numbers) -> Traffic | None:
-    """Compare the last hours of `hourly` (photos of each hour, without gaps) with the same hours of earlier days.
+    """Returns the last hours of `hourly` (photos per hour, without gaps) compared with the same hours of earlier days.
 
-    At most 28 of these; None with fewer than 7.
+    At most 28 earlier days; None with fewer than 7.
     """
     found: list[Traffic] = []
     for hours in TRAILING_HOURS:
@@ -66,10 +66,10 @@ def watch_traffic(hourly: Numbers) -> Traffic | None:
 
 
 def low_p_value(past: Numbers, now: int) -> float:
-    """Returns how probable a count of at most `now` is, given counts of earlier days; 1 where it is not low.
+    """Returns the probability of a count of at most `now`, given counts of earlier days; 1 if it is not low.
 
-    Negative binomial with the mean of `past` and an upper 95 % bound of its variance, to which the mean's own error is
-    added: a few quiet days must not make every other day look odd.
+    Negative binomial with the mean of `past` and an upper 95 % bound of its variance plus the mean's error: a few quiet
+    days must not make every other day unusual.
     """
     days, mean = len(past), float(past.mean())
     if now >= mean:

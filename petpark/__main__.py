@@ -10,7 +10,7 @@ import typer
 from petpark.app import Commands, TargetKind, begin, example
 from petpark.lazy_commands import Listed
 from petpark.loopback import direct
-from petpark.output import written_out
+from petpark.output.streams import written_out
 
 
 class Program(Commands):
@@ -31,7 +31,7 @@ class Program(Commands):
         ),
         "deploy": Listed(
             "petpark.commands.operations.deploy",
-            "Run `pulumi up` if the plan is still the one that was reviewed, and check what answers afterwards.",
+            "Run `pulumi up` if the plan is still the reviewed one, and check the endpoint afterwards.",
         ),
         "teardown": Listed(
             "petpark.commands.operations.teardown",
@@ -83,6 +83,14 @@ class Program(Commands):
             "petpark.commands.serving.drift",
             "Compare recorded predictions with the validation photos of the version, per camera and hour.",
         ),
+        "labels": Listed(
+            "petpark.commands.serving.labels",
+            "True accuracy from recorded photos that people label, and these photos as candidates for ingestion.",
+        ),
+        "report": Listed(
+            "petpark.commands.operations.report",
+            "Pages about what a stack's endpoint did: a monthly report, and a monitoring page.",
+        ),
         "endpoints": Listed("petpark.commands.serving.endpoints", "State of the running endpoints."),
         "camera": Listed("petpark.commands.serving.camera", "The camera agent."),
         "keys": Listed("petpark.commands.serving.api_keys", "API keys of endpoints."),
@@ -121,7 +129,7 @@ def petpark(
 def main() -> None:
     """Entry point of the installed program."""
     os.environ.update(direct(os.environ))  # before any client reads it
-    # As it ends Python looks for garbage once more: seconds where torch or a provider's schema were loaded.
+    # At exit, Python runs garbage collection once more: seconds if torch or a provider's schema was loaded.
     atexit.register(gc.freeze)
     with written_out():
         app(prog_name="petpark")

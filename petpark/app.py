@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, cast, override
 import typer
 from typer.exceptions import TyperException
 
-from petpark.errors import ENVIRONMENT, Failure, describe
+from petpark.errors import ENVIRONMENT
+from petpark.failures.failure import Failure, describe
 from petpark.lazy_commands import LazyGroup
-from petpark.output import Output, unread
+from petpark.output.console import Output
+from petpark.output.streams import OutputNotWritten, unread
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
@@ -75,6 +77,8 @@ class Commands(LazyGroup):
         except Exception as error:
             if isinstance(error, BrokenPipeError) and unread():
                 raise SystemExit(ENVIRONMENT) from None
+            if isinstance(error, OutputNotWritten):
+                raise  # `written_out` reports it if it can
             if os.environ.get(TRACEBACK):
                 raise
             failure = describe(error) or _unknown(error)
@@ -102,7 +106,7 @@ def invocation(ctx: typer.Context) -> Invocation:
 
 
 def begin(ctx: typer.Context, *, kind: TargetKind, stack: str, json: bool) -> None:
-    """Called once, before any command: keep the global options (a test hands in its own way to open a target)."""
+    """Called once, before any command: keep the global options. A test passes its own function to open targets."""
     given = cast("OpenTarget | None", ctx.obj)
     ctx.obj = Invocation(kind=kind, stack=stack, output=Output.open(json=json), opener=given or _open_target)
 

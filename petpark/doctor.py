@@ -19,18 +19,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from petpark import machine
 from petpark.downloads.progress import megabytes
-from petpark.errors import (
-    OperatorError,
-    PulumiFailed,
-    PulumiMissing,
-    RehearsalNotRunning,
-    StackNotDeployed,
-    describe,
-)
-from petpark.output import plural
+from petpark.errors import OperatorError, PulumiFailed, PulumiMissing, RehearsalNotRunning, StackNotDeployed
+from petpark.failures.failure import describe
+from petpark.output.formats import plural
 from petpark.targets import pulumi_cli
 from petpark.targets.target import Target
-from registry.layout import Role
+from registry.layout.roles import Role
 from training.instance.memory import total_memory
 
 PYTHON = (3, 13)
@@ -212,15 +206,17 @@ def _provider(*, needed: bool) -> Check:
             return _not_there("AWS provider", why, "make provider", needed=needed)
         return Check(name="AWS provider", health=Health.FINE, found=str(found))
     if chosen := os.environ.get(mirrors.VARIABLE):
-        said = f"{mirrors.VARIABLE} is {chosen}, which is neither an executable AWS provider nor a mirror with one"
-        return _not_there("AWS provider", said, f"unset {mirrors.VARIABLE}; make provider", needed=needed)
+        sentence = f"{mirrors.VARIABLE} is {chosen}, which is neither an executable AWS provider nor a mirror with one"
+        return _not_there("AWS provider", sentence, f"unset {mirrors.VARIABLE}; make provider", needed=needed)
     pins = provider_pins()
     try:
         source = urlsplit(fetching.source(pins))
     except OperatorError as error:
         return _not_there("AWS provider", error.message, error.next_step, needed=needed)
-    said = f"not in a Terraform mirror or in .tools; can be downloaded from {source.hostname}: {Path(source.path).name}"
-    return _not_there("AWS provider", f"{said} (some {megabytes(pins.packed)})", "make provider", needed=needed)
+    sentence = (
+        f"not in a Terraform mirror or in .tools; can be downloaded from {source.hostname}: {Path(source.path).name}"
+    )
+    return _not_there("AWS provider", f"{sentence} (some {megabytes(pins.packed)})", "make provider", needed=needed)
 
 
 # --- what is deployed ----------------------------------------------------------------------------------------------
@@ -244,8 +240,8 @@ def deployed(kind: str, root: Path, open_target: Callable[[], Target]) -> Iterat
     except (BotoCoreError, ClientError) as error:
         # No permission, or no account at all, which was reported before.
         failure = describe(error)
-        said = failure.message if failure else str(error)
-        yield _not_there(name, f"cannot be checked: {said}", failure.next_step if failure else "", needed=False)
+        sentence = failure.message if failure else str(error)
+        yield _not_there(name, f"cannot be checked: {sentence}", failure.next_step if failure else "", needed=False)
     else:
         yield _clock(target)
         traces = "" if kind == "rehearsal" else ", then look for traces: petpark models fsck"
@@ -307,9 +303,9 @@ def _data_lake(target: Target) -> Check:
     if not found:
         return Check(name=name, health=Health.FINE, found="only objects that petpark writes")
     named = ", ".join(found[:_NAMED]) + (", …" if len(found) > _NAMED else "")
-    said = f"{plural(len(found), 'object')} that petpark did not write, ignored everywhere: {named}"
+    sentence = f"{plural(len(found), 'object')} that petpark did not write, ignored everywhere: {named}"
     look = f"aws s3api head-object --bucket {target.outputs.data_lake} --key '{found[0]}'"
-    return _not_there(name, said, f"{look}, and find out who wrote it; petpark deletes nothing", needed=False)
+    return _not_there(name, sentence, f"{look}, and find out who wrote it; petpark deletes nothing", needed=False)
 
 
 def _signing_key(target: Target, fix: str) -> Check:

@@ -1,16 +1,7 @@
 """Errors that operators see: each with a name, one sentence, and the next step."""
 
-from __future__ import annotations
-
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-from petpark.refusals import REFUSALS
-
-if TYPE_CHECKING:
-    from botocore.exceptions import BotoCoreError, ClientError
 
 NOT_SO = 1
 """Exit code: the command ran, and the answer is no, or the operation failed."""
@@ -20,31 +11,6 @@ ENVIRONMENT = 2
 
 GATES_FAILED = 3
 """Exit code of `train --watch`: the version was published and failed gates."""
-
-_PACKAGES = frozenset({"training", "imaging", "monitoring", "rehearsal", "serving", "camera"})
-_AROUND = frozenset(
-    {
-        "AddressInUse",
-        "DiskFull",
-        "EmulatorFailed",
-        "EmulatorLacks",
-        "EmulatorMissing",
-        "NoRoom",
-        "PhotosUnreachable",
-        "PortInUse",
-        "ProviderChanged",
-        "ProviderMissing",
-        "RehearsalRunning",
-        "SettingsInvalid",
-        "SpecMalformed",
-        "SpoolInUse",
-        "SpoolUnusable",
-    }
-)
-"""Errors of other packages that mean wrong usage or environment."""
-
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
-DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 
 
 class OperatorError(Exception):
@@ -98,7 +64,7 @@ class CommentRefused(OperatorError):
 
 
 class PlanMoved(OperatorError):
-    """The plan of a stack is not the one that was reviewed."""
+    """The plan of a stack is not the reviewed one."""
 
     exit_code = NOT_SO
 
@@ -165,6 +131,16 @@ class ReferenceUnfit(OperatorError):
     """A reference cannot be read, or recorded predictions cannot be compared with it."""
 
 
+class LabelsRefused(OperatorError):
+    """A sample cannot be drawn, does not exist, or its labels cannot be exported."""
+
+    exit_code = NOT_SO
+
+
+class PortTaken(OperatorError):
+    """The page's port cannot be used."""
+
+
 class PredictionNotFound(OperatorError):
     """No recorded prediction has this id."""
 
@@ -221,6 +197,12 @@ class StudyCancelled(OperatorError):
     exit_code = NOT_SO
 
 
+class StudyRunning(OperatorError):
+    """The study is still running, so this has to wait for its end."""
+
+    exit_code = NOT_SO
+
+
 class NothingLearned(OperatorError):
     """The study has ended without a successful trial."""
 
@@ -233,12 +215,6 @@ class BudgetTooSmall(OperatorError):
 
 class JobInterrupted(OperatorError):
     """The job's instance ended before the job did."""
-
-    exit_code = NOT_SO
-
-
-class JobOverdue(OperatorError):
-    """The job has exceeded its time limit and has no result."""
 
     exit_code = NOT_SO
 
@@ -265,14 +241,6 @@ class NoCapacity(OperatorError):
     """AWS has no capacity for these instance types in any zone now."""
 
     exit_code = NOT_SO
-
-
-class QuotaReached(NoCapacity):
-    """The account's quota is too small; in new accounts it is often 0."""
-
-    def __init__(self, message: str, *, next_step: str, quotas: Sequence[str], **facts: object) -> None:
-        super().__init__(message, next_step=next_step, quotas=list(quotas), **facts)
-        self.quotas = tuple(quotas)
 
 
 class TooManyInstances(OperatorError):
@@ -336,110 +304,3 @@ def unwatched(message: str, next_step: str) -> Generator[None]:
         yield
     except KeyboardInterrupt:
         raise StillRunning(message, next_step=next_step) from None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """An error as operators see it; `to_facts` is what `--json` prints."""
-
-    outcome: str
-    message: str
-    next_step: str
-    exit_code: int
-    facts: Mapping[str, object] = field(default_factory=dict[str, object])
-
-    def to_facts(self) -> dict[str, object]:
-        """The same, for `--json`."""
-        error = {"outcome": self.outcome, "message": self.message, "next": self.next_step, **self.facts}
-        return {"error": error}
-
-
-def describe(error: Exception) -> Failure | None:
-    """Returns `error` as operators see it; None for an unknown error, which is a bug."""
-    if isinstance(error, OperatorError):
-        return Failure(
-            outcome=type(error).__name__,
-            message=error.message,
-            next_step=error.next_step,
-            exit_code=error.exit_code,
-            facts=error.facts,
-        )
-    from botocore.exceptions import BotoCoreError, ClientError  # here: most commands start without AWS's libraries
-
-    if isinstance(error, ClientError):
-        return _refused_by_aws(error)
-    if isinstance(error, BotoCoreError):
-        return _no_way_to_aws(error)
-    return _from_package(error)
-
-
-def _from_package(error: Exception) -> Failure | None:
-    """Errors of other packages have their own sentences."""
-    from registry.errors import (
-        ClockSkewed,
-        KeyUnavailable,
-        NameRefused,
-        RegistryError,
-        StoreRefused,
-        StoreUnavailable,
-    )
-
-    if isinstance(error, RegistryError):
-        around = isinstance(error, ClockSkewed | KeyUnavailable | NameRefused | StoreRefused | StoreUnavailable)
-        return Failure(
-            outcome=error.outcome,
-            message=f"expected {error.expected}; found {error.actual}.",
-            next_step=error.next,
-            exit_code=ENVIRONMENT if around else NOT_SO,
-            facts={"expected": error.expected, "actual": error.actual},
-        )
-    if type(error).__module__.partition(".")[0] in _PACKAGES:
-        name = type(error).__name__
-        return Failure(
-            outcome=name, message=str(error), next_step="", exit_code=ENVIRONMENT if name in _AROUND else NOT_SO
-        )
-    return None
-
-
-def _refused_by_aws(error: ClientError) -> Failure:
-    details = error.response.get("Error", {})
-    code = details.get("Code", "unknown")
-    said = f"AWS refused {error.operation_name}: {code}, {details.get('Message', 'without a reason')}"
-    if code in _EXPIRED:
-        return _environment("CredentialsExpired", said, "Sign in again (aws sso login), then run the command again.")
-    if code in DENIED:
-        step = "Request the permission, or use an identity that has it; `petpark doctor` shows yours."
-        return _environment("AccessDenied", said, step)
-    if known := REFUSALS.get(code):
-        return _environment(known.outcome, f"{known.sentence} {said}", known.next_step)
-    return _environment("RequestRefused", said, "Read the reason above; `petpark doctor --account` checks the account.")
-
-
-def _no_way_to_aws(error: BotoCoreError) -> Failure:
-    from botocore.exceptions import (
-        ConnectionError,
-        NoCredentialsError,
-        NoRegionError,
-        ProfileNotFound,
-        TokenRetrievalError,
-    )
-
-    if isinstance(error, NoCredentialsError | TokenRetrievalError | ProfileNotFound):
-        return _environment(
-            "CredentialsMissing",
-            f"No AWS credentials: {error}",
-            "Sign in (aws configure, or aws sso login), then `petpark doctor`.",
-        )
-    if isinstance(error, NoRegionError):
-        return _environment("RegionMissing", str(error), "Set AWS_REGION, or `aws configure set region REGION`.")
-    if isinstance(error, ConnectionError):
-        return _environment(
-            "Unreachable",
-            f"No connection: {error}",
-            "Check the network; for a rehearsal: `petpark rehearse --keep` starts one.",
-        )
-    return _environment(type(error).__name__, str(error), "`petpark doctor` checks the environment.")
-
-
-def _environment(outcome: str, message: str, next_step: str) -> Failure:
-    return Failure(outcome=outcome, message=message, next_step=next_step, exit_code=ENVIRONMENT)

@@ -26,7 +26,7 @@ def complete(kind: str, beginning: str, ids: Iterable[str], *, listing: str) -> 
     shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
     raise IdAmbiguous(
         f"{len(found)} {kind} begin with {beginning!r}: {shown}.",
-        next_step=f"Give more characters; {listing} shows all.",
+        next_step=f"Use more characters; {listing} shows all.",
         candidates=found,
     )
 

@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 REHEARSAL_MEMORY: Final = 4 * 10**9
-"""Bytes. A rehearsal's processes take up to 2.9 GB together, while it deploys two stacks and trains."""
+"""Bytes. A rehearsal's processes take up to 3.5 GB together, while it deploys two stacks and trains."""
 
 _WORKER_MEMORY: Final = 2.5 * 10**9
 _REST_MEMORY: Final = 10**9  # the system and an editor
@@ -19,7 +19,7 @@ _INSTEAD: Final = {
 
 
 def unsupported(platform: str = sys.platform) -> str | None:
-    """Why no rehearsal can run on `platform` (as `sys.platform` has it), and what to do instead; None where it can.
+    """Why no rehearsal can run on `platform` (as `sys.platform` has it), and what to do instead; None if it can.
 
     The commands that act on an AWS account run on every Unix.
     """
@@ -34,6 +34,10 @@ def unsupported(platform: str = sys.platform) -> str | None:
     )
 
 
-def workers_for_tests(memory: int) -> int:
-    """How many processes run the tests: four, because they mostly wait, or fewer if `memory` (bytes) is short."""
-    return max(1, min(_MOST_WORKERS, int((memory - _REST_MEMORY) // _WORKER_MEMORY)))
+def workers_for_tests(memory: int, cores: int) -> int:
+    """Returns the number of test processes: one more than `cores`, because some tests wait, and at most four.
+
+    Each takes half a minute of processor time before its first test, for imports, LocalStack and PyTorch's server of
+    forks. Fewer if `memory` (bytes) is short.
+    """
+    return max(1, min(_MOST_WORKERS, cores + 1, int((memory - _REST_MEMORY) // _WORKER_MEMORY)))

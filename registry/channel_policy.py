@@ -14,10 +14,22 @@ _PERSON = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 
 https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 """
-_METRIC = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_CLASS = r"[^\s\"'%{}]{1,63}"
+_METRIC = re.compile(rf"[a-z][a-z0-9_]*({_CLASS})?")
+_COMPARABLE = re.compile(
+    r"(balanced_)?accuracy(_low)?|consistency(_low)?"
+    rf"|(recall|precision|f1|auroc|unseen_accuracy|unseen_accuracy_low|unseen_balanced_accuracy)_{_CLASS}"
+)
+COMPARABLE = "accuracy, balanced_accuracy, consistency, or recall_, precision_, f1_ or auroc_ and a class"
+"""The usual ones of the metrics that `comparable` accepts, for errors."""
 
 NONE = "none"
 """Value of `metric` where a channel compares nothing."""
+
+
+def comparable(metric: str) -> bool:
+    """Whether every training measures `metric`, or measures it for some datasets, and a higher value is better."""
+    return _COMPARABLE.fullmatch(metric) is not None
 
 
 class ChannelPolicyInvalid(ValueError):

@@ -55,7 +55,7 @@ class Gate:
         """Whether a value can mean anything."""
         return 0 <= value <= self.most and math.isfinite(value)
 
-    def asks_nothing(self, value: float) -> bool:
+    def is_off(self, value: float) -> bool:
         """Whether nothing can fail at `value`."""
         end = 0.0 if self.stricter is Stricter.HIGHER else self.most
         return value == (end if self.off is None else self.off)

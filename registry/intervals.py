@@ -1,9 +1,13 @@
 """Intervals of shares, for experiments and for evaluation: the only ones."""
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 type Interval = tuple[float, float]
+
+_STEPS: Final = 40
+"""Halvings of a bisection, to 10^-12."""
 
 Z95: Final = 1.959963984540054
 """Of intervals at 95 %."""
@@ -19,6 +23,37 @@ def wilson_interval(right: float, of: float, *, z: float = Z95) -> Interval:
     scale = 1 + z * z / of
     # Rounding must not leave a share of 0 or 1 outside.
     return (max(0.0, min(share, (middle - half) / scale)), min(1.0, max(share, (middle + half) / scale)))
+
+
+def share_sequence(right: int, of: int, *, alpha: float) -> Interval:
+    """Return the interval of a share that holds at all times at once: with probability 1 - `alpha`, none of the
+    intervals after 1, 2, 3, … observations misses it. So it may be looked at as often as one likes.
+
+    The uniform mixture of likelihood ratios is a martingale under the true share (Robbins, Annals of Mathematical
+    Statistics 1970; Ville's inequality): the interval has all shares at which it is below 1 / `alpha`.
+    """
+    if of == 0:
+        return (0.0, 1.0)
+    mixture = math.lgamma(right + 1) + math.lgamma(of - right + 1) - math.lgamma(of + 2)
+    limit = mixture + math.log(alpha)  # the log-likelihood of a share in the interval is above it
+    share = right / of
+
+    def inside(p: float) -> bool:
+        wrong = of - right
+        ones = right * math.log(p) if right else 0.0
+        return ones + (wrong * math.log1p(-p) if wrong else 0.0) > limit
+
+    return (_edge(0.0, share, inside) if right else 0.0, _edge(1.0, share, inside) if right < of else 1.0)
+
+
+def _edge(outside: float, within: float, inside: Callable[[float], bool]) -> float:
+    """Where `inside` begins between a share that is outside, or 0 or 1, and one that is inside."""
+    for _ in range(_STEPS):
+        middle = (outside + within) / 2
+        if middle in {0.0, 1.0}:
+            break
+        outside, within = (outside, middle) if inside(middle) else (middle, within)
+    return outside
 
 
 def difference_interval(right: int, of: int, other_right: int, other_of: int, *, z: float = Z95) -> Interval:

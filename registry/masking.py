@@ -30,7 +30,7 @@ class AddressUnclear(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """An address in parts. `user` and `password` are None where there are none; `rest` is path and query, as written.
+    """An address in parts. `user` and `password` are None if there are none; `rest` is path and query, as written.
 
     In user and password, `%40` and the like count as encoded already; everything else counts as it was typed.
     """

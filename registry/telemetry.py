@@ -88,9 +88,9 @@ COLUMNS: Final = (
     Column("contrast", Kind.FLOAT, "standard deviation of luma, 0 to 0.5"),
     Column("sharpness", Kind.FLOAT, "variance of the Laplacian of luma; low is blurred"),
     Column("chroma", Kind.FLOAT, "mean of the largest less the smallest channel, 0 (grey) to 1"),
-    Column("width", Kind.INT, "of the photo as displayed, in pixels"),
-    Column("height", Kind.INT, "of the photo as displayed, in pixels"),
-    Column("photo_bytes", Kind.INT, "size of the photo as sent, in bytes"),
+    Column("width", Kind.INT, "of the photo as displayed, in pixels; null for a tensor", nullable=True),
+    Column("height", Kind.INT, "of the photo as displayed, in pixels; null for a tensor", nullable=True),
+    Column("photo_bytes", Kind.INT, "size of the photo as sent, in bytes; null for a tensor", nullable=True),
     Column("seconds", Kind.FLOAT, "decoding and inference"),
     Column("latency", Kind.FLOAT, "from the request's header lines to this record, in seconds"),
     Column("thumbnail", Kind.BINARY, "JPEG, 96 × 96 pixels; null unless the policy names the camera", nullable=True),
@@ -124,7 +124,7 @@ _KEY = re.compile(
 
 
 def camera_of(named: str | None) -> str | None:
-    """Returns the camera that a request names; None where it names none, or none that a key could bear."""
+    """Returns the camera that a request names; None if it names none, or none that a key could bear."""
     return named if named is not None and NAME.fullmatch(named) else None
 
 
@@ -218,8 +218,8 @@ class TelemetryPolicy:
             found = ", ".join(sorted(values)) or "none"
             raise TelemetryPolicyInvalid(f"it has the keys {found}; expected {', '.join(sorted(wanted))}")
         return cls(
-            sample_percent=_whole(values, "sample_percent", 0, 100),
-            buffer_mb=_whole(values, "buffer_mb", SMALLEST_BUFFER_MB, LARGEST_BUFFER_MB),
+            sample_percent=_integer(values, "sample_percent", 0, 100),
+            buffer_mb=_integer(values, "buffer_mb", SMALLEST_BUFFER_MB, LARGEST_BUFFER_MB),
             thumbnails=_names(values, "thumbnails", _is_camera_or_all, "camera names, or '*' for all"),
             redact=_names(values, "redact", REDACTABLE.__contains__, ", ".join(sorted(REDACTABLE))),
         )
@@ -240,7 +240,7 @@ def _is_camera_or_all(text: str) -> bool:
     return CAMERA_OR_ALL.fullmatch(text) is not None
 
 
-def _whole(values: Mapping[str, Any], key: str, lowest: int, highest: int) -> int:
+def _integer(values: Mapping[str, Any], key: str, lowest: int, highest: int) -> int:
     value = values[key]
     if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
         raise TelemetryPolicyInvalid(f"`{key}` is {value!r}; expected a whole number from {lowest} to {highest}")

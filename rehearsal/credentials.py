@@ -1,7 +1,7 @@
-"""The people of a rehearsal: users of the emulated account, each with a key of their own and a role to play.
+"""The people of a rehearsal: users of the emulated account, each with their own access key and an operator role.
 
-An AWS account has users already, and the signed-in one acts there. A rehearsal makes some, so that what is done
-carries a name, and a rule about names can be seen to hold.
+An AWS account already has users, and the signed-in one acts there. A rehearsal creates some, so that actions are
+recorded under a name and rules about people can be shown.
 """
 
 import json
@@ -13,10 +13,10 @@ from pathlib import Path
 from petpark.errors import OperatorError, RehearsalNotRunning
 
 FILE = "people.json"
-"""Where a rehearsal keeps their keys, in its own folder, for the commands that act in it."""
+"""File in the rehearsal's folder with their keys, for the commands that act in it."""
 
-ALONE = "PETPARK_PERSON"
-"""Environment variable: the one person who plays every role of a rehearsal. Without it each role has its own."""
+PERSON_VARIABLE = "PETPARK_PERSON"
+"""Environment variable: the person who acts in every role of a rehearsal. Without it each role has its own person."""
 
 
 class PersonUnknown(OperatorError):
@@ -25,7 +25,7 @@ class PersonUnknown(OperatorError):
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """A user of the emulated account; `role` is the operator role that is theirs to play."""
+    """A user of the emulated account; `role` is the operator role in which they act."""
 
     name: str
     role: str
@@ -34,41 +34,41 @@ class Person:
 
 
 def write_people(path: Path, people: Sequence[Person]) -> None:
-    """Keep `people` where only this machine's user reads them; raises FileExistsError, for it is done once."""
+    """Write `people` to a file that only this machine's user can read. Raises FileExistsError if it exists."""
     path.touch(mode=0o600, exist_ok=False)
     path.write_text(json.dumps([asdict(person) for person in people], indent=2))
 
 
 def read_people(path: Path) -> tuple[Person, ...]:
-    """The people of the rehearsal that wrote `path`; raises `RehearsalNotRunning`, for they end with it."""
+    """The people of the rehearsal that wrote `path`. Raises `RehearsalNotRunning` if it has ended."""
     try:
         return tuple(Person(**entry) for entry in json.loads(path.read_bytes()))
     except FileNotFoundError:
         raise RehearsalNotRunning(
-            f"The rehearsal in {path.parent} has ended: {path.name} is gone, and its people with it.",
+            f"The rehearsal in {path.parent} has ended: there is no {path.name}.",
             next_step="petpark rehearse --keep",
         ) from None
     except (ValueError, TypeError) as error:
         raise RehearsalNotRunning(
             f"{path} does not name the people of a rehearsal ({type(error).__name__}).",
-            next_step="Start afresh: petpark rehearse down, then petpark rehearse --keep",
+            next_step="Start again: petpark rehearse down, then petpark rehearse --keep",
         ) from None
 
 
-def players(people: Sequence[Person], *, alone: str | None = None) -> dict[str, Person]:
-    """Who plays each role: its own person, or all of them the one named `alone`; raises `PersonUnknown`."""
-    if alone is None:
+def people_by_role(people: Sequence[Person], *, only: str | None = None) -> dict[str, Person]:
+    """Who acts in each role: its own person, or in all roles the one named `only`. Raises `PersonUnknown`."""
+    if only is None:
         return {person.role: person for person in people}
-    found = next((person for person in people if person.name == alone), None)
+    found = next((person for person in people if person.name == only), None)
     if found is None:
         there = ", ".join(f"{person.name} ({person.role})" for person in people)
         raise PersonUnknown(
-            f"There is no {alone} in this rehearsal; there are {there or 'no people at all'}.",
-            next_step=f"Set {ALONE} to one of these names, or unset it.",
+            f"There is no person {only} in this rehearsal; there are {there or 'none'}.",
+            next_step=f"Set {PERSON_VARIABLE} to one of these names, or unset it.",
         )
     return {person.role: found for person in people}
 
 
-def chosen() -> str | None:
-    """The person named in this process's environment; None where each role is played by its own."""
-    return os.environ.get(ALONE) or None
+def person_of_environment() -> str | None:
+    """The person named by the environment variable; None if each role has its own person."""
+    return os.environ.get(PERSON_VARIABLE) or None

@@ -1,7 +1,7 @@
-"""Who acts in a rehearsal: six users of the emulated account, who take petpark's operator roles as people would.
+"""Who acts in a rehearsal: six users of the emulated account, who assume petpark's operator roles as people would.
 
-All of them may take all of the roles, as in a small team. So where one person may not do what another has to, it is
-petpark's own rule that says so, and not a permission that happens to be missing.
+All of them may assume all roles, as in a small team. So if a second person is required, petpark's own rule refuses the
+first one, not a missing permission.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra import policies
-from registry.layout import Role
+from registry.layout.roles import Role
 from rehearsal.credentials import Person
 
 if TYPE_CHECKING:
@@ -20,36 +20,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoUser:
-    """Somebody, what they are to the park, and the operator role that is theirs unless one person plays them all."""
+    """A person, their job in the park, and the operator role in which they act."""
 
     name: str
     duty: str
     role: Role
 
 
-CAST = (
+DEMO_USERS = (
     DemoUser(name="ana", duty="ML engineer", role=Role.PUBLISHER),
     DemoUser(name="vera", duty="QA expert", role=Role.CERTIFIER),
     DemoUser(name="mia", duty="park operator", role=Role.PROMOTER),
     DemoUser(name="rui", duty="auditor", role=Role.READER),
-    DemoUser(name="olga", duty="keeper of the registry", role=Role.COLLECTOR),
+    DemoUser(name="olga", duty="registry maintainer", role=Role.COLLECTOR),
     DemoUser(name="iris", duty="repairs the registry", role=Role.REPAIRER),
 )
 
 
-def hire(iam: IAMClient) -> tuple[Person, ...]:
-    """Make the users, with a key each and no permission yet."""
-    return tuple(_hire(iam, member) for member in CAST)
+def create_users(iam: IAMClient) -> tuple[Person, ...]:
+    """Create the users, each with an access key and no permissions yet."""
+    return tuple(_create_user(iam, member) for member in DEMO_USERS)
 
 
-def admit(iam: IAMClient, people: Sequence[Person], *, stack: str, roles: Iterable[str]) -> None:
-    """Let `people` take the operator roles of `stack` (ARNs), do the little that needs no role, and nothing else."""
+def grant_roles(iam: IAMClient, people: Sequence[Person], *, stack: str, roles: Iterable[str]) -> None:
+    """Let `people` assume the operator roles of `stack` (ARNs) and do what needs no role, and nothing else."""
     policy = policies.as_json(policies.person(roles))
     for person in people:
         iam.put_user_policy(UserName=person.name, PolicyName=f"petpark-{stack}", PolicyDocument=policy)
 
 
-def _hire(iam: IAMClient, member: DemoUser) -> Person:
+def _create_user(iam: IAMClient, member: DemoUser) -> Person:
     iam.create_user(UserName=member.name)
     key = iam.create_access_key(UserName=member.name)["AccessKey"]
     return Person(

@@ -176,6 +176,7 @@ class Emulator:
             retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=32,
             proxies={},
+            inject_host_prefix=False,  # TestState's, for one: https://github.com/boto/botocore, `endpoint.hostPrefix`
         )
         create: Any = session.client  # typed by literal names, one overload a service; ours is a parameter
         return create(service, endpoint_url=self.url, config=config)

@@ -2,7 +2,9 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -16,6 +18,7 @@ from rehearsal.credentials import FILE, Person, write_people
 from rehearsal.emulator import REPOSITORY, Emulator
 from rehearsal.emulators import DEFAULT, Product
 from rehearsal.engine import EmbeddedEngine, Engine, StackResource
+from rehearsal.engine.errors import Cancelled
 from rehearsal.instances import InstanceEvent, InstanceRunner, UnknownInstance
 from rehearsal.load_balancer import LoadBalancer
 from rehearsal.pulumi_cli import PulumiEngine
@@ -25,6 +28,7 @@ type EngineKind = Literal["embedded", "pulumi"]
 
 STACKS = ("test", "prod")
 
+_LOOK_SECONDS = 0.1
 _PASSPHRASE = "rehearsal"  # noqa: S105  it guards nothing: the state describes an emulator that ends with the run
 _WITHOUT_TLS = {
     "petpark:allow_keys_over_http": "true",
@@ -42,6 +46,8 @@ class Environment:
     `directory` takes all state, `product` is the emulator. `deploy` makes a stack; from then on `endpoints` says where
     it answers, and `target` gives the view of it that the rehearsal's people have. Only the machinery itself is the
     account's administrator. `settings` go on top of a stack's YAML.
+
+    Stacks can be deployed side by side: a stack that refers to another waits for its outputs only where it needs them.
     """
 
     def __init__(
@@ -64,6 +70,9 @@ class Environment:
         self.kind = engine
         self.people: tuple[Person, ...] = ()
         self._outputs: dict[str, StackOutputs] = {}
+        self._outputs_known: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+        self._failed: set[str] = set()
+        self._closing = threading.Event()
         self._raw: dict[str, Mapping[str, Any]] = {}
         self._urls: dict[str, str] = {}
         self._engines: dict[str, Engine] = {}
@@ -75,7 +84,7 @@ class Environment:
         with contextlib.ExitStack() as starting:
             starting.enter_context(self.emulator)
             starting.enter_context(self.runner)
-            self.people = demo_users.hire(self.emulator.client("iam"))
+            self.people = demo_users.create_users(self.emulator.client("iam"))
             write_people(self.directory / FILE, self.people)
             self._exit = starting.pop_all()
         return self
@@ -83,12 +92,18 @@ class Environment:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closing.set()
         for engine in self._engines.values():
             engine.cancel()
         self._exit.close()
 
-    def engine(self, stack: str, on_event: Callable[[Any], None] | None = None) -> Engine:
-        """The engine for one stack: each stack has its own, so that two can be deployed side by side."""
+    def engine(
+        self,
+        stack: str,
+        on_event: Callable[[Any], None] | None = None,
+        before_reference: Callable[[str], None] = lambda _stack: None,
+    ) -> Engine:
+        """The engine for one stack: each stack has its own, so that two can be deployed in parallel."""
         config = {stack: {**_WITHOUT_TLS, **self._settings.get(stack, {}), **self._emulator_config()}}
         if self.kind == "pulumi":
             made: Engine = PulumiEngine(
@@ -106,6 +121,7 @@ class Environment:
                 config=config,
                 passphrase=_PASSPHRASE,
                 on_event=on_event,
+                before_reference=before_reference,
             )
         self._engines[stack] = made
         return made
@@ -115,30 +131,51 @@ class Environment:
         stack: str,
         on_event: Callable[[Any], None] | None = None,
         on_usable: Callable[[], None] = lambda: None,
+        refers_to: str = "",
     ) -> int:
-        """Bring `stack` up from the program as it is, make its endpoint reachable, and return its number of resources.
+        """Deploy `stack`, make its endpoint reachable, and return the number of changed resources.
 
-        `on_usable` is called when all that is left to be done is what nothing waits for, at the end at the latest: the
-        embedded engine tells outputs as soon as it knows them. Raises the engine's `DeploymentFailed`.
+        `on_usable` is called when the stack can be used: as soon as the embedded engine reports outputs, else at the
+        end. `refers_to` is a stack that is deployed at the same time and that this one refers to. The embedded engine
+        waits for its outputs where they are needed, the Pulumi CLI before it begins. Raises the engine's
+        `DeploymentFailed`.
         """
         opened: list[BackgroundTask[None]] = []
 
-        def hear(event: Any) -> None:
+        def handle_event(event: Any) -> None:
             if event.kind == "outputs":
                 opened.append(BackgroundTask(lambda: self._open(stack, on_usable)))
             if on_event is not None:
                 on_event(event)
 
-        update = self.engine(stack, hear).up(stack)
-        opening = opened[0] if opened else BackgroundTask(lambda: self._open(stack, on_usable))
-        opening.result()
+        def await_outputs(other: str) -> None:
+            if other == refers_to:
+                self._await_outputs(other)
+
+        if self.kind == "pulumi" and refers_to:
+            self._await_outputs(refers_to)
+        with self._recording_failure(stack):
+            update = self.engine(stack, handle_event, await_outputs).up(stack)
+            opening = opened[0] if opened else BackgroundTask(lambda: self._open(stack, on_usable))
+            opening.result()
         return sum(update.changes.values())
 
+    @contextlib.contextmanager
+    def _recording_failure(self, stack: str) -> Generator[None]:
+        """End the wait of a stack that is deployed at the same time and needs this one."""
+        self._failed.discard(stack)
+        try:
+            yield
+        except BaseException:
+            self._failed.add(stack)
+            raise
+
     def _open(self, stack: str, on_usable: Callable[[], None]) -> None:
-        """Let the people in, and clients to the endpoint."""
+        """Create the demo users and open the endpoint to clients."""
         self._raw[stack] = self._engines[stack].outputs(stack)
         self._outputs[stack] = outputs = parse(stack, self._raw[stack])
-        demo_users.admit(self.emulator.client("iam"), self.people, stack=stack, roles=outputs.roles.values())
+        self._outputs_known[stack].set()
+        demo_users.grant_roles(self.emulator.client("iam"), self.people, stack=stack, roles=outputs.roles.values())
         endpoint = outputs.endpoint
         if endpoint.load_balancer is not None:
             balancer = LoadBalancer(
@@ -156,6 +193,13 @@ class Environment:
             record.parent.mkdir(exist_ok=True)
             record.write_text(self._urls[stack])
         on_usable()
+
+    def _await_outputs(self, stack: str) -> None:
+        """Wait until the outputs of `stack` are known. Raises `Cancelled` if it fails, or the environment ends."""
+        while not self._outputs_known[stack].wait(_LOOK_SECONDS):
+            if self._closing.is_set() or stack in self._failed:
+                ended = f"The deployment of stack {stack}" if stack in self._failed else "The rehearsal"
+                raise Cancelled(f"{ended} ended before the outputs of stack {stack} were known.")
 
     @property
     def stacks(self) -> Mapping[str, Mapping[str, Any]]:

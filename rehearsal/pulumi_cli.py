@@ -43,7 +43,8 @@ _WORDS: Mapping[Kind, tuple[str, ...]] = {
 _UNHEARD = ("PULUMI_STACK", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_CONFIG", "PULUMI_PYTHON_CMD")
 """Settings of the caller's own Pulumi that would redirect the CLI."""
 
-_SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"  # noqa: S105  the key under which Pulumi marks a special value
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+"""The key under which Pulumi marks a special value."""
 
 
 def find_cli() -> Path:
@@ -54,18 +55,18 @@ def find_cli() -> Path:
             "The Pulumi CLI is not on this machine.",
             next_step="petpark doctor --install-pulumi, or: petpark rehearse --engine embedded",
         )
-    said = pulumi_cli.version(program)
-    found = re.match(r"(\d+)\.(\d+)", said)
+    printed = pulumi_cli.version(program)
+    found = re.match(r"(\d+)\.(\d+)", printed)
     if found is None:
         raise PulumiFailed(
-            f"{program} prints {said!r}, which is not a version: an unknown build.",
+            f"{program} prints {printed!r}, which is not a version: an unknown build.",
             next_step="Install a release: petpark doctor --install-pulumi, or: petpark rehearse --engine embedded",
         )
     version = int(found[1]), int(found[2])
     if not OLDEST <= version < (OLDEST[0] + 1, 0):
         oldest = ".".join(map(str, OLDEST))
         raise PulumiFailed(
-            f"{program} is version {said}; the rehearsal needs {oldest} or newer, below {OLDEST[0] + 1}.",
+            f"{program} is version {printed}; the rehearsal needs {oldest} or newer, below {OLDEST[0] + 1}.",
             next_step="petpark doctor --install-pulumi, or: petpark rehearse --engine embedded",
         )
     return program.absolute()
@@ -182,7 +183,7 @@ class PulumiEngine:
             self._prepare(stack)
 
     def _prepare(self, stack: str) -> None:
-        """The mirror, written anew from the project as it is, and the stack, made if there is none."""
+        """Rewrite the mirror from the current project, and create the stack if there is none."""
         folder = self._mirror(stack)
         folder.mkdir(parents=True, exist_ok=True)
         _link(self._project, folder)
@@ -264,8 +265,8 @@ class _OperationEvents:
         elif failed := event.get("resOpFailedEvent"):
             step = _step(failed["metadata"])
             self._on_event(Event(kind="failed", text=step.urn, severity="error", step=step))
-        elif (said := event.get("diagnosticEvent")) and said["severity"] == "error":
-            message = said["message"].strip()
+        elif (diagnostic := event.get("diagnosticEvent")) and diagnostic["severity"] == "error":
+            message = diagnostic["message"].strip()
             self.errors.append(message)
             self._on_event(Event(kind="message", severity="error", text=message))
         elif summary := event.get("summaryEvent"):
@@ -302,5 +303,5 @@ def _resource(entry: Mapping[str, Any]) -> StackResource:
 
 def _holds_secret(value: object) -> bool:
     if isinstance(value, Mapping):
-        return _SECRET_SIGNATURE in value or any(map(_holds_secret, value.values()))
+        return _SIGNATURE in value or any(map(_holds_secret, value.values()))
     return isinstance(value, list) and any(map(_holds_secret, value))

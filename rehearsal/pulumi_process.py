@@ -22,7 +22,7 @@ STOP_SECONDS = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How an operation ended: its exit status (negative: a signal's number) and its output besides events."""
+    """How an operation ended: its exit status (negative: a signal's number) and its output without events."""
 
     status: int
     said: str

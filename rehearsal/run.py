@@ -1,4 +1,4 @@
-"""One rehearsal from start to end: the folder, the environment, the story, the summary, and nothing left behind."""
+"""One rehearsal from start to end: the folder, the environment, the steps, the summary and the clean-up."""
 
 import contextlib
 import shlex
@@ -14,14 +14,18 @@ from typing import Any
 
 from rich.console import Console
 
-from rehearsal.credentials import ALONE
+from registry.strict_yaml import read_yaml
+from rehearsal.credentials import PERSON_VARIABLE
+from rehearsal.emulator import REPOSITORY
 from rehearsal.emulators import DEFAULT, Product
 from rehearsal.engine import find_provider
-from rehearsal.environment import EngineKind, Environment
+from rehearsal.environment import STACKS, EngineKind, Environment
 from rehearsal.pulumi_cli import find_cli
 from rehearsal.report.steps import Steps
 from rehearsal.report.summary import HTML_NAME, JSON_NAME, RehearsalFacts, write_summary
-from rehearsal.scenario.lifecycle import QUALITY, Lifecycle
+from rehearsal.scenario import forecast
+from rehearsal.scenario.lifecycle import Lifecycle
+from rehearsal.scenario.photos_to_prod import QUALITY
 from rehearsal.scenario.scenario_options import ScenarioOptions
 from rehearsal.working_directory import WorkingDirectory
 
@@ -31,9 +35,9 @@ LEFT_BEHIND = (JSON_NAME, HTML_NAME, QUALITY, "instances", "rehearsal.log")
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How to rehearse: where, with which engine, in which emulator, on which port it listens (0: a free one), and what.
+    """How to rehearse: folder, engine, emulator, the emulator's port (0: a free one), and the scenario's options.
 
-    `settings` go on top of each stack's YAML.
+    `settings` override each stack's YAML.
     """
 
     directory: Path
@@ -46,7 +50,7 @@ class RunOptions:
 
 
 class Terminated(BaseException):
-    """SIGTERM: the rehearsal must end. Like KeyboardInterrupt, no handler of errors takes it."""
+    """SIGTERM: the rehearsal must end. Like KeyboardInterrupt, it is not caught by `except Exception`."""
 
 
 class EmulatorLacks(Exception):
@@ -54,43 +58,59 @@ class EmulatorLacks(Exception):
 
 
 def run(options: RunOptions, console: Console, *, kept: Callable[[RehearsalFacts], None]) -> RehearsalFacts:
-    """Rehearse. With `keep`, call `kept` when everything stands, and go on hosting it until SIGTERM or Ctrl-C.
+    """Rehearse. With `keep`, call `kept` when all steps are done, and keep everything running until SIGTERM or Ctrl-C.
 
-    Whatever ends it, every process is gone and only the summary and logs are left when this returns or raises.
-    Raises `RehearsalRunning`, `NoRoom`, the emulator's and the engine's errors, or the failing step's own; for that,
-    in another emulator than the default, `EmulatorLacks`.
+    When this returns or raises, every process has ended and only the summary and logs are left. Raises
+    `RehearsalRunning`, `DiskFull`, errors of emulator and engine, or the failing step's error; in an emulator other
+    than the default, `EmulatorLacks` instead of the latter.
     """
     find_deployer = find_provider if options.engine == "embedded" else find_cli
     find_deployer()  # before anything starts: without it nothing can be deployed
-    steps = Steps(console)
+    console.print(forecast.sentence(options.script), soft_wrap=True, highlight=False)
+    steps = Steps(console, expected=forecast.seconds(options.script))
     with _termination_raises(), WorkingDirectory(options.directory) as place:
         try:
             with contextlib.ExitStack() as running:
-                with steps.step("start the emulated cloud") as step:
-                    environment = Environment(
-                        place.directory,
-                        engine=options.engine,
-                        product=options.product,
-                        port=options.port,
-                        settings=options.settings,
-                    )
-                    running.enter_context(environment)
-                    step.done(f"{options.product.name} at {environment.emulator.url}")
-                lifecycle = Lifecycle(environment, steps, options.script)
-                try:
-                    with naming_what_lacks(options.product, steps):
-                        lifecycle.play()
-                finally:
-                    with steps.step("write the summary") if not steps.failed else contextlib.nullcontext():
-                        stays = options.keep and not steps.failed
-                        facts = replace(lifecycle.facts, usage=usage(lifecycle.facts) if stays else ())
-                        write_summary(place.directory, facts)
+                with steps:
+                    facts = _play(options, place.directory, running, steps)
                 if options.keep:
                     kept(facts)
                     threading.Event().wait()
         finally:
             place.tidy(*LEFT_BEHIND)
     return facts
+
+
+def _play(options: RunOptions, directory: Path, running: contextlib.ExitStack, steps: Steps) -> RehearsalFacts:
+    """Run all steps in an environment that ends with `running`. The summary is always written."""
+    with steps.step("start the emulated cloud") as step:
+        environment = Environment(
+            directory,
+            engine=options.engine,
+            product=options.product,
+            port=options.port,
+            settings=_settings(options),
+        )
+        running.enter_context(environment)
+        step.done(f"{options.product.name} at {environment.emulator.url}")
+    lifecycle = Lifecycle(environment, steps, options.script)
+    try:
+        with naming_what_lacks(options.product, steps):
+            lifecycle.play()
+    finally:
+        with steps.step("write the summary") if not steps.failed else contextlib.nullcontext():
+            stays = options.keep and not steps.failed
+            facts = replace(lifecycle.facts, usage=usage(lifecycle.facts) if stays else ())
+            write_summary(directory, facts)
+    return facts
+
+
+def _settings(options: RunOptions) -> dict[str, Mapping[str, Any]]:
+    """What the scenario needs, then the caller's own settings, on top of each stack's YAML."""
+    platform = STACKS[0]
+    own = read_yaml((REPOSITORY / f"Pulumi.{platform}.yaml").read_text())["config"]
+    scenario = {platform: options.script.settings(own)}
+    return {stack: {**scenario.get(stack, {}), **options.settings.get(stack, {})} for stack in STACKS}
 
 
 @contextlib.contextmanager
@@ -102,32 +122,32 @@ def naming_what_lacks(product: Product, steps: Steps) -> Generator[None]:
         failed = next((record.name for record in steps.records if not record.ok), None)
         if product is DEFAULT or failed is None:
             raise
-        said = " ".join(str(error).split()).rstrip(".")
-        known = product.explain(said)
-        what = f"it lacks {known.behaviour} ({said})" if known else f"{type(error).__name__}: {said}"
+        sentence = " ".join(str(error).split()).rstrip(".")
+        known = product.explain(sentence)
+        what = f"it lacks {known.behaviour} ({sentence})" if known else f"{type(error).__name__}: {sentence}"
         raise EmulatorLacks(
             f"The rehearsal with {product.name} ended at the step “{failed}”: {what}. {DEFAULT.name}, the default, "
-            "supports every step; docs/design/emulators.md lists what each lacks."
+            "supports every step; docs/design/emulators.md lists what each emulator lacks."
         ) from error
 
 
 def usage(facts: RehearsalFacts) -> list[tuple[str, str]]:
-    """What to do with a rehearsal that was kept running: (what it does, command)."""
+    """Commands for a rehearsal that was kept running: (what it does, command)."""
     prod, petpark = facts.endpoints["prod"], _program()
     return [
-        ("make a key for prod", f"{petpark} --target rehearsal --stack prod keys create me"),
+        ("create an API key for prod", f"{petpark} --target rehearsal --stack prod keys create me"),
         (
-            "ask the model in prod, 20 s later",
+            "classify a photo in prod, 20 s later",
             "curl --noproxy '*' --data-binary @PHOTO.jpg -H 'content-type: image/jpeg' "
             f"-H 'authorization: Bearer pp_…' {prod}/v1/classify",
         ),
         ("try it in a browser", prod),
-        ("which version answers, where", f"{petpark} --target rehearsal --stack prod endpoints status"),
-        ("versions and their standing", f"{petpark} --target rehearsal models list"),
-        ("how prod came to where it is", f"{petpark} --target rehearsal models history --channel prod"),
+        ("which version each endpoint serves", f"{petpark} --target rehearsal --stack prod endpoints status"),
+        ("versions and their certificates", f"{petpark} --target rehearsal models list"),
+        ("promotions and rollbacks of prod", f"{petpark} --target rehearsal models history --channel prod"),
         (
-            "see someone refused to sign for their own work",
-            f"{ALONE}=ana {petpark} --target rehearsal certify 2 --decision certified --note mine",
+            "see that nobody can certify a version that they trained",
+            f"{PERSON_VARIABLE}=ana {petpark} --target rehearsal certify 2 --decision certified --note mine",
         ),
         ("end it", f"{petpark} rehearse down"),
     ]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from petpark.errors import RehearsalNotRunning, StackNotDeployed
 from petpark.targets.stacks import StackOutputs, parse
 from petpark.targets.target import Target
-from registry.layout import Role
-from rehearsal.credentials import FILE, Person, chosen, players, read_people
+from registry.layout.roles import Role
+from rehearsal.credentials import FILE, Person, people_by_role, person_of_environment, read_people
 
 if TYPE_CHECKING:
     import boto3
@@ -41,7 +41,7 @@ def open_rehearsal(stack: str, summary: Path = SUMMARY) -> Target:
         facts["emulator"]["url"],
         tuple(deployed),
         people=read_people(summary.parent / FILE),
-        alone=chosen(),
+        only=person_of_environment(),
         locate=lambda instance: _recorded_address(summary.parent, instance),
         recipe=str(facts.get("recipe") or DRAWN_RECIPE),
     )
@@ -54,30 +54,30 @@ def rehearsal_target(
     stacks: tuple[str, ...],
     *,
     people: Sequence[Person] = (),
-    alone: str | None = None,
+    only: str | None = None,
     locate: Callable[[str], str | None] = lambda _instance: None,
     recipe: str = DRAWN_RECIPE,
 ) -> Target:
     """A target in the emulator at `url`; what the rehearsal itself uses before its summary is written.
 
-    Each role is played by its own of the `people`, or every one by the person named `alone` (`PersonUnknown`); what
-    needs no role is done by the publisher's user. Without users the account's administrator does everything.
+    In each role acts one of the `people`, or in every role the person named `only` (`PersonUnknown`). What needs no
+    role is done by the publisher's user. Without users the account's administrator does everything.
     """
     import boto3
 
     def signed_in(key: str, secret: str) -> boto3.Session:
         return boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name=outputs.region)
 
-    cast = players(people, alone=alone)
-    sessions = {person: signed_in(person.access_key_id, person.secret_access_key) for person in set(cast.values())}
-    publisher = cast.get(Role.PUBLISHER)
+    acting = people_by_role(people, only=only)
+    sessions = {person: signed_in(person.access_key_id, person.secret_access_key) for person in set(acting.values())}
+    publisher = acting.get(Role.PUBLISHER)
     return Target(
         kind="rehearsal",
         stacks=stacks,
         outputs=outputs,
         endpoint_urls=endpoints,
         session=signed_in("test", "test") if publisher is None else sessions[publisher],
-        players={role: sessions[person] for role, person in cast.items()},
+        role_sessions={role: sessions[person] for role, person in acting.items()},
         aws_url=url,
         address_of=lambda instance, private: locate(instance) or "127." + private.partition(".")[2],
         recipe=recipe,
@@ -85,7 +85,7 @@ def rehearsal_target(
 
 
 def _recorded_address(directory: Path, instance_id: str) -> str | None:
-    """What the rehearsal in `directory` wrote down about an instance that it runs."""
+    """The address of an instance, as recorded by the rehearsal in `directory`."""
     record = directory / "instances" / instance_id / "address"
     return record.read_text().strip() if record.is_file() else None
 
@@ -101,6 +101,6 @@ def _read_summary(path: Path) -> Mapping[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise RehearsalNotRunning(
             f"{path} does not describe a rehearsal ({error!r}); it may be still on its way, or broken.",
-            next_step="Wait for it, or start afresh: petpark rehearse down, then petpark rehearse --keep",
+            next_step="Wait for it, or start again: petpark rehearse down, then petpark rehearse --keep",
         ) from None
     return facts

@@ -18,14 +18,14 @@ class RehearsalRunning(Exception):
     """Another rehearsal has locked the folder."""
 
 
-class NoRoom(Exception):
+class DiskFull(Exception):
     """The disk is too full to start."""
 
 
 class WorkingDirectory:
     """`directory`, locked, emptied at the start; what is left at the end is the summary, the report and the logs.
 
-    Entering raises `RehearsalRunning` when another process has the lock, `NoRoom` when the disk is nearly full.
+    Entering raises `RehearsalRunning` when another process has the lock, `DiskFull` when the disk is nearly full.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -38,7 +38,7 @@ class WorkingDirectory:
         free = shutil.disk_usage(self.directory).free
         if free < ROOM_NEEDED:
             self.__exit__()
-            raise NoRoom(
+            raise DiskFull(
                 f"{self.directory} has {free / 1024**3:.1f} GiB free; a rehearsal needs {ROOM_NEEDED / 1024**3:.0f}. "
                 "Free some space, or rehearse elsewhere: petpark rehearse --directory DIR."
             )
@@ -100,7 +100,7 @@ def holder(directory: Path) -> int | None:
 
 
 def end(directory: Path, *, timeout: float = 30.0, sleep: Callable[[float], None] = time.sleep) -> int | None:
-    """Ask the rehearsal in `directory` to end, wait until it has, and return its process id; None when none runs.
+    """Stop the rehearsal in `directory`, wait for its end, and return its process id; None when none runs.
 
     It gets SIGTERM, and SIGKILL when it has not ended after `timeout` seconds (its children die with it).
     """

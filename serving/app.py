@@ -21,10 +21,10 @@ from serving.http.classify import ClassifyApi
 from serving.http.connections import Connections
 from serving.http.health import HealthApi
 from serving.http.inference_protocol import InferenceProtocolApi
-from serving.http.request_middleware import RequestMiddleware
+from serving.http.request_middleware import IndexedRequest, RequestMiddleware
 from serving.http.workers import Workers
-from serving.pages import PagesApi
 from serving.pages.models_page import ModelsApi
+from serving.pages.pages_api import PagesApi
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import OpensPromotionService, RollBackApi
 from serving.recording.recorder import Recorder
@@ -72,7 +72,13 @@ def create_app(
     )
     health = _health(settings, live=live, metrics=metrics, door=door, clock=clock)
     v2 = InferenceProtocolApi(
-        live=live, bodies=bodies, workers=workers, name=name, batch=settings.limits.batch, door=door
+        live=live,
+        bodies=bodies,
+        workers=workers,
+        name=name,
+        batch=settings.limits.batch,
+        door=door,
+        recorder=recorder,
     )
     pages = PagesApi(settings)
     agents = AgentsApi(settings.cameras)
@@ -181,7 +187,7 @@ class ClassifyFastPath:
             await self.others(scope, receive, send)
             return
         scope["route"] = self._photo
-        request = Request(scope, receive, send)
+        request = IndexedRequest(scope, receive, send)
         try:
             response = await self._photo.endpoint(request)
         except problems.Problem as problem:

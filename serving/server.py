@@ -15,7 +15,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
-from registry.layout import Variable
+from registry.layout.variables import Variable
 from registry.log_lines import ANSWERED
 from serving.app import create_app, create_probe_app
 from serving.auth.api_key_auth import ApiKeyAuth
@@ -102,7 +102,14 @@ async def serve(
         probe_app = create_probe_app(settings, live=live, metrics=metrics, door=door, connections=connections)
         probes = _server(probe_app, settings, settings.health_port, limits.probe_connections)
     grpc = await _grpc(
-        settings, live=live, metrics=metrics, workers=workers, door=door, bodies=bodies, connections=connections
+        settings,
+        live=live,
+        metrics=metrics,
+        workers=workers,
+        door=door,
+        bodies=bodies,
+        connections=connections,
+        recorder=recorder,
     )
     with (
         _following(followers, poll_seconds=settings.poll_seconds),
@@ -113,7 +120,7 @@ async def serve(
     ):
         server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
         summing_up = asyncio.create_task(sum_up(metrics, every_seconds=_SUMMING_UP_SECONDS))
-        reporting = asyncio.create_task(report_state(live))
+        reporting = asyncio.create_task(report_state(live, lost=lambda: recorder.lost if recorder else 0))
         probing = asyncio.create_task(probes.serve()) if probes else None
         serving = asyncio.create_task(server.serve())
         stopping = asyncio.create_task(stop.wait())
@@ -193,6 +200,7 @@ async def _grpc(
     door: ApiKeyAuth,
     bodies: Bodies,
     connections: Connections,
+    recorder: Recorder | None,
 ) -> "GrpcServer | None":
     """Start gRPC where it is wanted; elsewhere its library is not even loaded."""
     if not settings.grpc_port:
@@ -209,6 +217,7 @@ async def _grpc(
         port=settings.grpc_port,
         name=settings.model,
         batch=settings.limits.batch,
+        recorder=recorder,
     )
     server, _ = await start(service, host=settings.host, port=settings.grpc_port, limits=settings.limits)
     logger.info("listening for gRPC", extra={"host": settings.host, "port": settings.grpc_port})

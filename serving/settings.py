@@ -10,7 +10,8 @@ from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
-from registry.layout import API_KEYS, Variable
+from registry.layout.model_store import API_KEYS
+from registry.layout.variables import Variable
 from registry.telemetry import TelemetryPolicy, TelemetryPolicyInvalid
 from serving.inference.execution_providers import CPU_ONLY, ProviderUnknown, parse_providers
 

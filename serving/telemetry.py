@@ -1,6 +1,7 @@
 """What an endpoint counts and times, for Prometheus to collect."""
 
 import bisect
+import functools
 import math
 import threading
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ class RecentAnswers:
                 self._errors += status >= 500
 
     def take(self) -> Mapping[str, float]:
-        """Sum up and start anew: requests, errors, slow answers, 99th percentile in milliseconds. Empty without any."""
+        """Returns and resets the sums: requests, errors, slow responses, 99th percentile (ms); empty without any."""
         with self._lock:
             seconds, errors = sorted(self._seconds), self._errors
             self._seconds, self._errors = [], 0
@@ -66,6 +67,10 @@ class Metrics:
         """Requests between their header lines and the end of their answer. Counted by the event loop alone."""
         Gauge("petpark_requests_in_flight", "Requests running now", registry=at).set_function(lambda: self.running)
         self.predictions = Counter("petpark_predictions", "Photos classified", ("version", "label"), registry=at)
+        # `labels` takes longer than counting. For the same labels it always returns the same object.
+        self._requests_of = functools.cache(self.requests.labels)
+        self._seconds_of = functools.cache(self.request_seconds.labels)
+        self._predictions_of = functools.cache(self.predictions.labels)
         self.ready = Gauge(
             "petpark_ready", "1 when a verified version answers and the endpoint is not draining", registry=at
         )
@@ -105,6 +110,16 @@ class Metrics:
             "petpark_entries_passed_over", "Objects in the channel's log that are no entries of it", registry=at
         )
         self.polled = Gauge("petpark_last_poll_timestamp_seconds", "When the model store last answered", registry=at)
+
+    def count(self, route: str, status: int, seconds: float) -> None:
+        """Count a response and its duration. Thread-safe."""
+        self._requests_of(route, status).inc()
+        self._seconds_of(route).observe(seconds)
+        self.recent.add(route, status, seconds)
+
+    def count_prediction(self, version: int, label: str) -> None:
+        """Count a classified photo. Thread-safe."""
+        self._predictions_of(version, label).inc()
 
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""

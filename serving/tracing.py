@@ -123,7 +123,7 @@ class Tracing:
 
 
 def start_tracing(environment: Mapping[str, str], metrics: Metrics, attributes: Mapping[str, str]) -> Tracing | None:
-    """Returns what traces requests; None where no variable names a collector. Raises `SettingInvalid`."""
+    """Returns the tracer; None if no variable names a collector. Raises `SettingInvalid`."""
     named = [name for name in ENDPOINTS if environment.get(name, "").strip()]
     if not named or environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None

@@ -1,8 +1,9 @@
 """The order of the whole run, and how its processes share the cores."""
 
+import gc
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -18,22 +19,25 @@ from training.instance.memory import total_memory
 
 os.environ.update(direct(os.environ))
 
-# torch's threads wait for each other by spinning; where several trainings share two cores that is most of what they do.
-# Read when torch is loaded, here and in children.
+# torch's threads wait for each other by spinning, which takes most of the time where several trainings share two cores.
+# Read when torch is loaded, here and in child processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # see serving/__init__.py; tests load ONNX Runtime themselves, too
 
-# What forks processes for tests that train imports torch once for all of them. There is one a pytest process, and it is
-# told before any test uses it.
+# The fork server imports torch once for all tests that train. There is one per pytest process, and this must be set
+# before any test uses it.
 multiprocessing.set_forkserver_preload(["tests.training.training_process"])
 
-# moto's EC2 otherwise reads 1,300 public images at each start. An image that it does not know it takes as it is.
+# Otherwise moto's EC2 reads 1,300 public images at each start. It accepts unknown images.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 share_service_descriptions()
 
-# How long an example takes says something of the machine, nothing of the code. `make test-fast` is `quick`, and
-# `make mutants` tries the same examples each time.
+# Every 2,000 new objects, as by default, garbage collection takes a sixth of the time of tests that deploy stacks.
+gc.set_threshold(20_000)
+
+# No deadline: the time of an example depends on the machine. `make test-fast` uses the profile `quick`; `make mutants`
+# uses the same examples each time.
 settings.register_profile("usual", settings(), deadline=None)
 settings.register_profile("quick", settings.get_profile("usual"), max_examples=20)
 settings.register_profile("repeatable", settings.get_profile("quick"), derandomize=True, database=None)
@@ -42,6 +46,7 @@ settings.load_profile("usual")
 LONGEST = (
     "tests/rehearsal/test_stacks.py",
     "tests/rehearsal/scenario/test_lifecycle.py",
+    "tests/rehearsal/pipeline/test_chaos.py",
     "tests/rehearsal/engine/test_stack_life.py",
     "tests/training/networks/test_export.py",
     "tests/training/distributed/test_group.py",
@@ -63,8 +68,8 @@ LONGEST = (
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`, as `make test` has it, is what the memory here allows."""
-    return workers_for_tests(total_memory())
+    """`-n auto`, used by `make test`, is limited by cores and memory."""
+    return workers_for_tests(total_memory(), os.process_cpu_count() or 1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,8 +78,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exclude imported modules and collected tests from garbage collection.
+
+    They stay until the end, and are so many objects that garbage collection takes a third of pytest's collection time.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item.nodeid))
+    if config.option.markexpr:  # to find slow tests takes a second, and otherwise nothing reads the marker
+        for item in slow_items(config, items):
+            item.add_marker("slow")
+
+
+def slow_items(config: pytest.Config, items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """The tests that `make test-fast` leaves out."""
     conftests = {
         name.removesuffix("conftest"): plugin
         for plugin in config.pluginmanager.get_plugins()
@@ -84,7 +110,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if isinstance(item, pytest.Function) and (
             item.get_closest_marker("rehearsal") or slow(item.function, _fixtures(item, conftests))
         ):
-            item.add_marker("slow")
+            yield item
 
 
 def _fixtures(item: pytest.Function, conftests: dict[str, ModuleType]) -> Iterator[Callable[..., Any]]:

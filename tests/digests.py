@@ -94,7 +94,7 @@ def _without_prose(value: Any, *, named: bool = False) -> Any:
 
 
 def stored() -> Mapping[str, object]:
-    """Key to content of what a fixed history of decisions leaves in the model store."""
+    """Key to content of the model store after a fixed history of decisions."""
     store = MemoryStore()
     count = iter(range(1000))
     with (

@@ -17,15 +17,15 @@ REACHED: Final[dict[Any, set[str]]] = defaultdict(set)
 """Fixture -> names of the functions that making it called."""
 
 
-def _noted() -> set[str]:
-    """What mutmut noted since the last test ended."""
+def _known_readers() -> set[str]:
+    """What mutmut recorded since the last test ended."""
     return importlib.import_module("mutmut.state").state()._stats
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
-    """Note what making the fixture calls, beside what was noted already."""
-    noted = _noted()
+    """Record the functions that creating the fixture calls, in addition to earlier ones."""
+    noted = _known_readers()
     before = set(noted)
     noted.clear()
     try:
@@ -37,8 +37,8 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Note for this test what making its fixtures called, whichever test they were made for."""
+    """Record for this test the functions that creating its fixtures called, for any test."""
     definitions: dict[str, Any] = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
     for several in definitions.values():
         for fixture in several:
-            _noted().update(REACHED[fixture])
+            _known_readers().update(REACHED[fixture])

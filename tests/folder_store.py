@@ -3,13 +3,14 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from registry.errors import ObjectExists, ObjectMissing
+from registry.errors import ObjectExists, ObjectMissing, RegistryError
 from registry.store.object_info import Stored
+from registry.store.transfer import create_each, get_each
 
 
 class FolderStore:
@@ -32,6 +33,9 @@ class FolderStore:
             except FileExistsError:
                 raise ObjectExists(key) from None
 
+    def create_each(self, objects: Iterable[tuple[str, bytes]]) -> Generator[RegistryError | None]:
+        return create_each(self.create, objects)
+
     def create_from(self, key: str, path: Path, *, sha256: str | None = None) -> None:
         self.create(key, path.read_bytes())
 
@@ -40,6 +44,9 @@ class FolderStore:
             return self._path(key).read_bytes()
         except FileNotFoundError:
             raise ObjectMissing(key) from None
+
+    def get_each(self, keys: Iterable[str]) -> Generator[bytes]:
+        return get_each(self.get, keys)
 
     def chunks(self, key: str) -> Iterator[bytes]:
         yield self.get(key)

@@ -1,4 +1,4 @@
-"""AWS on loopback by moto, for what needs it behind HTTP: processes, the AWS provider, a store that goes away."""
+"""AWS on loopback by moto, for clients that need HTTP: processes, the AWS provider, an unreachable store."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ REGION = "eu-west-1"
 
 @functools.cache
 def moto_application() -> DomainDispatcherApplication:
-    """moto as a WSGI application; one, because what it holds belongs to the process."""
+    """moto as a WSGI application; one, because its state belongs to the process."""
     return DomainDispatcherApplication(create_backend_app)
 
 
 class MotoCloud:
-    """AWS, empty when entered: moto keeps what it holds for its process, so without that one test finds another's."""
+    """AWS, empty at its start: moto's state belongs to the process, so tests would share it otherwise."""
 
     def __init__(self, *, replay: bool = False) -> None:
         """`replay`: see `LoopbackServer`."""
@@ -45,7 +45,7 @@ class MotoCloud:
         self.off()
 
     def on(self) -> None:
-        """Answer, on the same port as before; what was held is still there."""
+        """Serve again on the same port, with the same state."""
         self._server = LoopbackServer(moto_application(), port=self._port, replay=self._replay)
         self._server.start()
         self._port = self._server.port

@@ -12,7 +12,7 @@ import botocore.session
 
 
 class SharedLoader(botocore.loaders.Loader):
-    """Keeps what it has read, and looks in boto3's folder too."""
+    """Caches what it has read, and looks in boto3's folder, too."""
 
     def __init__(self) -> None:
         super().__init__(extra_search_paths=[str(Path(boto3.__file__).parent / "data")])

@@ -1,4 +1,4 @@
-"""Which tests are slow: those that start a process, an emulator or a browser, deploy, or train.
+"""Which tests are slow: those that start a process, an emulator or a browser, deploy, train, or export a network.
 
 The others are `make test-fast`. Found from the code, so that no list of tests has to be kept: what a test function and
 the fixtures that it uses refer to, directly or through the helpers in `tests` and `benchmarks`. A test of product code
@@ -11,25 +11,31 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 SLOW_MODULES: Final = frozenset({"subprocess", "multiprocessing", "playwright.sync_api"})
 """What starts processes and browsers."""
 
 SLOW_CALLS: Final = frozenset(
     {
+        "benchmarks.support.accuracy.reference_training.train_reference",
+        "benchmarks.support.accuracy.student.teach",
         "imaging.measuring.Measurer",
         "rehearsal.emulator.Emulator",
         "rehearsal.engine.embedded.EmbeddedEngine",
         "rehearsal.engine.provider.client.Plugin",
         "rehearsal.environment.Environment",
         "rehearsal.instances.machine.Machine",
+        "rehearsal.pulumi_cli.PulumiEngine",
         "training.dataset.generated.generate",
+        "training.distributed.processes.launch",
+        "training.fitting.frozen.train_head",
         "training.fitting.train.train",
         "training.jobs.run.run_job",
+        "training.networks.export.export_onnx",
     }
 )
-"""What starts an emulator, deploys, or trains. Names, because to import all of it takes seconds."""
+"""What starts processes or an emulator, deploys, trains, or exports. Names: importing all of it takes seconds."""
 
 _HELPERS: Final = ("tests", "benchmarks")
 
@@ -44,7 +50,8 @@ def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
     return getattr(getattr(function, "hypothesis", None), "inner_test", function)
 
 
-def _is_slow(start: Any) -> bool:
+@cache
+def _is_slow(start: Callable[..., Any]) -> bool:
     seen: set[int] = set()
     left: list[Any] = [start]
     while left:
@@ -69,7 +76,10 @@ def _names_slow(thing: Any) -> bool:
 
 
 def _referred(thing: Any) -> tuple[Any, ...]:
-    """Return what a helper's code names in its module; nothing for what is not a helper's."""
+    """Return what a helper's code names in its module, and functions in its tables; nothing for what is no helper's."""
+    if isinstance(thing, dict | list | tuple):
+        held: Iterable[Any] = cast("dict[Any, Any]", thing).values() if isinstance(thing, dict) else thing
+        return tuple(one for one in held if callable(one))
     if isinstance(thing, MethodType):
         thing = thing.__func__
     if not isinstance(thing, FunctionType | type):

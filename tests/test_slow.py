@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal.emulator import Emulator
-from tests.conftest import LONGEST
+from tests.conftest import LONGEST, slow_items
 from tests.slow import SLOW_CALLS, slow
 
 CONTEXT = get_context("spawn")
@@ -56,8 +56,23 @@ def by_a_context() -> None:
     CONTEXT.Process(target=print).start()
 
 
+TABLE = {"sh": by_module}
+
+
+def by_a_table_of_functions() -> None:
+    TABLE["sh"]()
+
+
 @pytest.mark.parametrize(
-    "test", [by_module, by_helper, in_a_nested_function, by_a_class_that_it_inherits_from, by_a_context]
+    "test",
+    [
+        by_module,
+        by_helper,
+        in_a_nested_function,
+        by_a_class_that_it_inherits_from,
+        by_a_context,
+        by_a_table_of_functions,
+    ],
 )
 def test_what_starts_a_process_is_slow_however_far_away(test):
     assert slow(test, [])
@@ -70,10 +85,11 @@ def test_a_test_with_a_slow_fixture_is_slow():
     assert slow(test_something, [cloud])
 
 
-def test_every_test_with_an_emulator_has_the_marker(request: pytest.FixtureRequest):
+def test_every_test_with_an_emulator_is_slow(request: pytest.FixtureRequest):
+    found = {item.nodeid for item in slow_items(request.config, request.session.items)}
     with_emulator = [item for item in request.session.items if "emulator" in getattr(item, "fixturenames", ())]
-    assert all(item.get_closest_marker("slow") for item in with_emulator)
-    assert not request.node.get_closest_marker("slow")
+    assert {item.nodeid for item in with_emulator} <= found
+    assert request.node.nodeid not in found
 
 
 @pytest.mark.parametrize("call", sorted(SLOW_CALLS))

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camera.event import Event, EventMalformed
-from petpark.jobs.launches import Attempt
 from petpark.search.table import Row, State, Table
 from registry.certificates.certificate import Certificates
 from registry.channels.channel import Channel
@@ -32,7 +31,7 @@ from training.errors import TrainingError
 from training.job import EpochRecord, written
 from training.quality.stored import record_skipped, recorded_skipped
 from training.search.choice import Answers
-from training.search.study import Cancellation, Launch, Trial
+from training.search.study import Cancellation, Trial
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64) | st.text(max_size=3)
@@ -128,7 +127,6 @@ def test_a_key_that_can_be_is_read_as_it_was_written(
 @given(
     st.one_of(
         st.builds(Trial, number=counts, rung=counts, parent=st.none() | counts, values=st.dictionaries(words, words)),
-        st.builds(Launch, trial=counts, seconds=counts),
         st.builds(Cancellation, by=words | st.just("arn:aws:iam::123456789012:user/a"), why=words, at=words),
         st.builds(
             Answers,
@@ -147,11 +145,10 @@ def test_a_key_that_can_be_is_read_as_it_was_written(
             seconds=numbers,
             usage=st.dictionaries(words, numbers, max_size=2),
         ),
-        st.builds(Attempt, instance_type=words, zone=words, spot=st.booleans(), code=st.none() | words),
     )
 )
 def test_a_record_of_a_job_or_a_study_is_read_as_it_was_written(
-    record: Trial | Launch | Cancellation | Answers | EpochRecord | Attempt,
+    record: Trial | Cancellation | Answers | EpochRecord,
 ) -> None:
     with suppress(TrainingError):
         assert type(record).from_json(written(record)) == record

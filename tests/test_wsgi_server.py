@@ -18,7 +18,7 @@ from botocore.config import Config
 from tests.moto_cloud import MotoCloud
 from tests.wsgi_server import LoopbackServer
 
-PATIENCE = 60
+TIMEOUT_SECONDS = 60
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -39,7 +39,7 @@ class Connection:
     """Bytes as they are, over one connection."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
         self._file = self._socket.makefile("rb")
 
     def __enter__(self) -> Connection:
@@ -115,6 +115,19 @@ def test_an_answer_cut_short_ends_with_its_connection():
         assert connection.answer() == "half"
 
 
+def test_a_connection_that_sends_nothing_takes_no_thread_from_the_others():
+    with (
+        LoopbackServer(application, threads=1) as server,
+        Connection(server.port),
+        Connection(server.port) as connection,
+    ):
+        connection.send(head("GET", "/first"))
+        assert connection.answer() == "/first 0"
+        with Connection(server.port):
+            connection.send(head("GET", "/second"))
+            assert connection.answer() == "/second 0"
+
+
 def test_a_client_that_asks_twice_or_does_not_wait_is_named_in_the_log(caplog: pytest.LogCaptureFixture):
     entered, gone, logged = threading.Event(), threading.Event(), threading.Event()
 
@@ -122,7 +135,7 @@ def test_a_client_that_asks_twice_or_does_not_wait_is_named_in_the_log(caplog: p
         start_response("200 OK", [("Content-Length", "2")])
         if environ["PATH_INFO"] == "/slow":
             entered.set()
-            assert gone.wait(PATIENCE)
+            assert gone.wait(TIMEOUT_SECONDS)
         return [b"ok"]
 
     class Lost(logging.Handler):
@@ -137,10 +150,10 @@ def test_a_client_that_asks_twice_or_does_not_wait_is_named_in_the_log(caplog: p
         with LoopbackServer(slow) as server:
             dropped = Connection(server.port)
             dropped.send(head("POST", "/slow", *attempt, "amz-sdk-request: attempt=1; max=5"))
-            assert entered.wait(PATIENCE)
+            assert entered.wait(TIMEOUT_SECONDS)
             dropped.reset()
             gone.set()
-            assert logged.wait(PATIENCE)
+            assert logged.wait(TIMEOUT_SECONDS)
             with Connection(server.port) as again:
                 again.send(head("POST", "/", *attempt, "amz-sdk-request: attempt=2; max=5"))
                 assert again.answer() == "ok"

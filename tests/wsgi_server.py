@@ -110,7 +110,7 @@ class _Replay:
 class _Gateway(Gateway_10):
     """One request: as moto's own handler passes it on, and with a line in the log."""
 
-    _told: str
+    _request_text: str
 
     @override
     def get_environ(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class _Gateway(Gateway_10):
             else:
                 environ.pop(key, None)
         environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = spelled
-        self._told = _told(environ, body)
+        self._request_text = _request_text(environ, body)
         return environ
 
     @override
@@ -148,13 +148,13 @@ class _Gateway(Gateway_10):
         try:
             super().respond()
         except ConnectionError as error:
-            LOG.warning("%s: the client has gone, its answer is lost: %r", self._told, error)
+            LOG.warning("%s: the client has gone, its answer is lost: %r", self._request_text, error)
             raise
         except BaseException as error:
-            LOG.error("%s: %r", self._told, error)  # noqa: TRY400 - cheroot logs the traceback
+            LOG.error("%s: %r", self._request_text, error)  # noqa: TRY400 - cheroot logs the traceback
             raise
         status = (self.req.status or b"no status").decode("latin-1")
-        LOG.info("%s: %s after %.3f s", self._told, status, time.monotonic() - began)
+        LOG.info("%s: %s after %.3f s", self._request_text, status, time.monotonic() - began)
         if self.remaining_bytes_out and self.req.method != b"HEAD":
             self.req.close_connection = True  # an answer cut short on purpose ends with its connection
 
@@ -166,7 +166,10 @@ class _Gateway(Gateway_10):
 
 
 class _Connection(HTTPConnection):
-    """Forgets the rest of an answer whose client has gone: cheroot tries to send it when memory is collected."""
+    """Drops the rest of a response whose client disconnected: cheroot would send it during garbage collection."""
+
+    registered = False
+    """With the selector, which passes a connection to a thread when its first bytes are there."""
 
     @override
     def close(self) -> None:
@@ -180,11 +183,25 @@ class _Server(WSGIServer):
 
     keep_alive_conn_limit = 10_000
     expiration_interval = _CHECK_SECONDS
+    _connections: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gateway = _Gateway
         self.ConnectionClass = _Connection
+
+    @override
+    def process_conn(self, conn: _Connection) -> None:
+        """Give no thread to a connection that sends nothing.
+
+        cheroot reads from a new connection at once, and AWS's transfer library opens more of them than it uses: each
+        kept a thread, with one thread the only one, and all requests on other connections waited for it.
+        """
+        if conn.registered:
+            super().process_conn(conn)
+        else:
+            conn.registered = True
+            self._connections.put(conn)
 
     @staticmethod
     @override
@@ -202,8 +219,8 @@ def _repeated(environ: dict[str, Any]) -> bool:
     return not re.fullmatch(r"attempt=1(;.*)?|", environ.get("HTTP_AMZ_SDK_REQUEST", ""))
 
 
-def _told(environ: dict[str, Any], body: bytes) -> str:
-    """What a request asks, and which attempt of which call it is; nothing of its content, which may be a secret.
+def _request_text(environ: dict[str, Any], body: bytes) -> str:
+    """A request's operation and attempt, without its content, which may be secret.
 
     SDKs number their attempts: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
     """

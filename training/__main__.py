@@ -7,10 +7,13 @@ Where there are several GPUs it starts a process for each, as torchrun does: the
 Where the job has several instances each does so, and the first process of the first instance runs the job.
 """
 
+import atexit
+import gc
 import os
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -20,19 +23,20 @@ import torch
 from botocore.config import Config
 
 from registry.channels.channel import Channel
-from registry.errors import RegistryError
-from registry.layout import Variable
+from registry.errors import RegistryError, StoreUnavailable
+from registry.layout.variables import Variable
 from registry.store.crt_transfer import crt_transfer
+from registry.store.s3_outcomes import lacks_credentials
 from registry.store.s3_store import S3Store, s3_client
 from registry.versions.catalog import Catalog
 from training.distributed import processes
 from training.distributed.group import Group, processes_here
-from training.distributed.rendezvous import Rendezvous, meet
+from training.distributed.rendezvous import Rendezvous
 from training.errors import Interrupted, JobMissing, SpecMalformed
 from training.evaluation.baseline.comparison import PROD
 from training.instance.interruption import Interruption
 from training.job import JobResult, JobSpec, load_spec, store_result
-from training.jobs.logs import Log, say_here
+from training.jobs.logs import Log, print_line
 from training.jobs.run import run_job
 from training.jobs.trackers import tracked
 from training.jobs.worker import assist
@@ -44,7 +48,7 @@ _CLIENT_CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "st
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What the user data tells a training instance."""
+    """The environment variables that user data sets on a training instance."""
 
     job: str
     model: str
@@ -67,7 +71,9 @@ class Environment:
 
 
 def main() -> int:
-    """Run the job; gives the exit status."""
+    """Run the job. Returns the exit status."""
+    # At exit, Python runs garbage collection once more: a second if torch was loaded, for which the worker would wait.
+    atexit.register(gc.freeze)
     try:
         environment = Environment.read()
     except KeyError as error:
@@ -94,7 +100,7 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
         spec = load_spec(workspace, environment.job)
         count = 1 if spec.hyper_parameters.frozen else processes.wanted()
         if count > 1 or (spec.instances > 1 and not processes.is_launched_process()):
-            return _start_several(environment.job, spec, count, workspace, interruption)
+            return _start_several(environment.job, spec, count)
         group = Group.join()
         with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:
             lake = S3Store(client, environment.data_lake, transfer=transfer, transfer_reads=True)
@@ -112,47 +118,52 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
                 prod=Channel(models, environment.model, PROD),
                 should_stop=interruption.noticed,
                 trained_by=_caller(),
-                say=tracked(log.say, environment.job, spec),
+                report=tracked(log.report, environment.job, spec),
                 group=group,
             )
             group.close()
     except Interrupted as error:
-        log.say("interrupted", {"reason": interruption.reason, "message": str(error)})
+        log.report("interrupted", {"reason": interruption.reason, "message": str(error)})
         return INTERRUPTED
     except (JobMissing, SpecMalformed) as error:
-        log.say("no job", {"error": type(error).__name__, "message": str(error)})
+        log.report("no job", {"error": type(error).__name__, "message": str(error)})
         return UNUSABLE
-    except RegistryError as error:
-        log.say("store", {"error": type(error).__name__, "message": str(error)})
+    except StoreUnavailable as error:
+        log.report("store", {"error": type(error).__name__, "message": str(error)})
         return UNREACHABLE
-    except Exception as error:  # noqa: BLE001 - whoever waits for the job must learn that it ended
+    except Exception as error:  # noqa: BLE001 - the state machine must learn that the job ended
+        if lacks_credentials(error):
+            log.report("store", {"error": type(error).__name__, "message": str(error)})
+            return UNREACHABLE
         failed = JobResult(job=environment.job, status="failed", error=type(error).__name__, message=str(error))
-        store_result(workspace, failed)
-        log.say("failed", {"error": failed.error, "message": failed.message, "traceback": traceback.format_exc()})
+        with suppress(RegistryError):  # a store that refuses the work may refuse its result, too
+            store_result(workspace, failed)
+        log.report("failed", {"error": failed.error, "message": failed.message, "traceback": traceback.format_exc()})
         return FAILED
-    log.say(result.status, {"version": result.version, "error": result.error, "message": result.message})
+    log.report(result.status, {"version": result.version, "error": result.error, "message": result.message})
     return SUCCEEDED if result.status == "succeeded" else FAILED
 
 
-def _start_several(job: str, spec: JobSpec, count: int, workspace: S3Store, interruption: Interruption) -> int:
-    """Start the processes of this instance, when all instances of the job are there."""
+def _start_several(job: str, spec: JobSpec, count: int) -> int:
+    """Start the processes of this instance."""
     meeting = None
-    if met := os.environ.get(Variable.MEETING):
+    if met := os.environ.get(Variable.RENDEZVOUS):
         meeting = Rendezvous.from_json(met)
     elif spec.instances > 1:
-        say_here(f"petpark training waits for {spec.instances} instances")
-        meeting = meet(workspace, job, spec.instances, should_stop=interruption.noticed)
-    say_here(f"petpark training starts {count} processes")
+        raise SpecMalformed(
+            f"the job has {spec.instances} instances, and {Variable.RENDEZVOUS} is not set by the worker"
+        )
+    print_line(f"petpark training starts {count} processes")
     return processes.launch(job, count, meeting=meeting)
 
 
 def _assist(spec: JobSpec, lake: S3Store, group: Group, directory: Path, log: Log, interruption: Interruption) -> int:
-    """Assist to the end, whichever that is: how the job ended is for the leader to say."""
+    """Train as a worker until the job ends. The leader reports how it ended."""
     try:
         assist(spec, lake=lake, group=group, directory=directory, should_stop=interruption.noticed)
         group.close()
     except (Interrupted, SpecMalformed) as error:
-        log.say("assistant ends", {"rank": group.rank, "message": str(error)})
+        log.report("assistant ends", {"rank": group.rank, "message": str(error)})
     return SUCCEEDED
 
 

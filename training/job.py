@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol, Self
 
 from registry.encoding import NAME, SHA256, Fields, canonical, parse_canonical
 from registry.errors import ObjectExists, ObjectMissing
-from registry.layout import epochs_prefix, job_prefix, job_result_key, job_spec_key
+from registry.layout.jobs import epochs_prefix, job_prefix, job_result_key, job_spec_key
 from registry.store.object_store import ObjectStore
 from training.errors import JobExists, JobMissing, SpecMalformed
 from training.hyper_parameters import HyperParameters
@@ -160,7 +160,7 @@ class JobResult:
     error: str | None = None  # name of the outcome, such as DatasetRefused
     message: str | None = None  # what a person should know about it
     seconds: float = 0.0  # on the machine that finished it
-    by: str | None = None  # ARN of who cancelled it; None where nobody did
+    by: str | None = None  # ARN of who cancelled it; None if nobody did
     outcome: str | None = None  # of a job that succeeded: one of its purpose's outcomes, docs/design/pipeline.md
     report: str | None = None  # s3:// URI of what people read about it
 

@@ -1,10 +1,10 @@
-"""How long a camera's frame waits for its answer, and what a link loss costs: `python benchmarks/camera/frames.py`.
+"""Latency of a camera's frame to its prediction, and the cost of a lost link: `python benchmarks/camera/frames.py`.
 
-Frame to answer: a video with an animal in motion, played by a real RTSP server at 15 frames a second, 5 of them asked
-about, with an endpoint of petpark beside the agent; everything shares this machine. Reference: the same work without
-video and HTTP, one frame after the other: make the JPEG, decode it, run the model. Link loss: ten minutes without the
-lake in the middle of twenty, by a clock that the benchmark moves; the spool writes to a real disk. Memory: the agent's
-own, while it watches. `benchmarks/camera/spool.py` fills the spool.
+Frame to answer: a video with an animal in motion, played by a real RTSP server at 15 frames a second, 5 of them
+classified, with an endpoint of petpark next to the agent; everything shares this machine. Reference: the same work
+without video and HTTP, one frame after the other: make the JPEG, decode it, run the model. Link loss: ten minutes
+without the lake in the middle of twenty, by a clock that the benchmark moves; the spool writes to a real disk. Memory:
+the agent's own, while it watches. `benchmarks/camera/spool.py` fills the spool.
 """
 
 import argparse
@@ -32,7 +32,7 @@ import imaging
 from benchmarks.support.camera_event import event
 from benchmarks.support.service import cpu_seconds
 from benchmarks.support.serving.classifier import make_model, make_photo, version_files
-from benchmarks.support.serving.endpoint_fixture import stand
+from benchmarks.support.serving.endpoint_fixture import endpoint_fixture
 from camera.agent import Agent
 from camera.capture.source import quiet_ffmpeg
 from camera.classifier import photo_of
@@ -41,7 +41,7 @@ from camera.delivery.spool import Spool
 from camera.settings import parse_settings
 from camera.telemetry import AgentMetrics
 from registry.errors import StoreUnavailable
-from registry.layout import EVENTS
+from registry.layout.data_lake import EVENTS
 from registry.store.memory_store import MemoryStore
 from serving.inference.session import Session
 
@@ -69,7 +69,7 @@ def main() -> None:
         photo.write_bytes(make_photo())
         film(folder / "park.mp4")
         kept = lose_the_link(folder / "link")
-        with stand(folder) as at, rtsp_server(folder) as rtsp:
+        with endpoint_fixture(folder) as at, rtsp_server(folder) as rtsp:
             at.promote(at.publish(elsewhere(version_files, model, photo, folder / "version"), run="benchmark"))
             with at.endpoint("endpoint") as server:
                 quick = watch(folder, model, (server.port, server.pid), rtsp, seconds=options.seconds)
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def watch(folder: Path, model: Path, server: tuple[int, int], rtsp: int, *, seconds: float) -> bool:
-    """Let the agent watch, and print what it says of itself next to the reference."""
+    """Run the agent, and print its measurements next to the reference."""
     settings = parse_settings(
         {
             "home": str(folder / "home"),
@@ -126,7 +126,7 @@ def watch(folder: Path, model: Path, server: tuple[int, int], rtsp: int, *, seco
 
 
 def elsewhere[**P, R](function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
-    """Call it in a process of its own, so that what it loads does not count as the agent's memory."""
+    """Runs in its own process, so that its memory does not count as the agent's."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments, **named).result()
 
@@ -229,7 +229,7 @@ def walk(meadow: Image.Image, count: int) -> Iterator[Image.Image]:
 
 @contextmanager
 def rtsp_server(folder: Path) -> Generator[int]:
-    """A real one, in a process of its own; gives its port."""
+    """Start a real one in its own process. Yields its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

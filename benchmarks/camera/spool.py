@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def filled(home: Path, events: int, forwarded: int, most: int | None) -> Spool:
-    """A spool of so many events; without `most`, its bound is what it holds."""
+    """Returns a spool with so many events; without `most`, its bound is its size."""
     Spool(home, max_bytes=2**40).close()
     facts = event(NOW).to_json()
     with closing(sqlite3.connect(home / FILE)) as database:

@@ -1,15 +1,17 @@
 """What ingesting photos costs, on a fast S3 server of this machine: `make bench`, or this file.
 
-- transfer: reading, hashing and sending photos that an earlier dataset describes already, beside `s5cmd cp` of the same
-  files to the same server, in turns. Nothing is decoded here, as s5cmd decodes nothing.
-- whole: the same with decoding and measuring, for photos that nobody has seen before.
+- transfer: reading, hashing and sending photos that an earlier dataset describes already, compared with `s5cmd cp` of
+  the same files to the same server, in turns. Nothing is decoded here, as s5cmd decodes nothing.
+- whole: the same with decoding and measuring, for new photos.
 - again: the same photos once more, of which none is sent.
+- stages (`--stages`, nothing else then): processor time of each step alone, in one thread, a photo.
 - memory: the highest of a process that ingests, at a fifth of the photos and at all of them.
 
 Ends with 1 if memory grows by more than a few rows a photo; times are judged, but depend on the machine.
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -32,12 +34,17 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.support.figures import Machine, Spread, paired
 from benchmarks.support.memory import children_peaks, peak_bytes, processor_seconds
-from benchmarks.support.registry.contestants import REFERENCES
-from benchmarks.support.s3_server import VERSITYGW, Bucket, S3Server, s3_server
+from benchmarks.support.registry.contestants import REFERENCES, missing_s3_tools
+from benchmarks.support.s3_server import Bucket, S3Server, s3_server
 from benchmarks.support.workers import Member
+from imaging import decode
+from imaging import measure as measured
+from registry.encoding import sha256_hex
 from registry.store.memory_store import MemoryStore
 from training.dataset import Base, Manifest, ingest_from
-from training.dataset.sources import FolderSource
+from training.dataset.sources import Candidate, FolderSource
+from training.dataset.splits.split import SplitBy
+from training.dataset.splits.split_assignment import place
 
 PROMISE: Final = 0.8
 """Of s5cmd's speed, for the transfer part."""
@@ -51,7 +58,7 @@ REFERENCE_TIMES: Final = 1.5
 ROWS_A_PHOTO: Final = 6_000
 """Bytes by which memory may grow for a photo: a row, and what is remembered and compared of it. A photo has more."""
 
-PATIENCE: Final = 3 * 3600.0
+TIMEOUT_SECONDS: Final = 3 * 3600.0
 SIDE: Final = 96
 """Of photos, in pixels, unless said otherwise: 4.6 kB, where each costs most. 400 pixels are 30 kB, 560 are 60."""
 
@@ -60,7 +67,7 @@ S5CMD, TRANSFER, WHOLE, AGAIN = "s5cmd cp", "petpark, transfer part", "petpark, 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One ingestion, in a process of its own."""
+    """One ingestion, in its own process."""
 
     seconds: float
     processor_seconds: float  # with the processes that decode
@@ -95,7 +102,7 @@ class Figures:
     def _judged(self, promise: int) -> str:
         """Nothing is concluded where the reference itself hardly gets there: the machine has other work."""
         if self.rates[S5CMD].median < REFERENCE_TIMES * promise:
-            return "too busy a machine to tell"
+            return "the machine was too busy to tell"
         return "kept" if self.rates[WHOLE].median >= promise else "missed"
 
     def table(self) -> Table:
@@ -128,10 +135,11 @@ def main() -> int:
     parser.add_argument("--side", type=int, default=SIDE, help=f"of the photos, in pixels ({SIDE})")
     parser.add_argument("--trials", type=int, default=3, help="of each (3)")
     parser.add_argument("--directory", type=Path, help="where the temporary folder with all photos is made")
+    parser.add_argument("--stages", action="store_true", help="only measure CPU time of each step")
     parser.add_argument("--json", action="store_true", help="the same facts for programs")
     options = parser.parse_args()
-    if missing := [tool for tool in (VERSITYGW, REFERENCES / "s5cmd") if not tool.exists()]:
-        print("\n".join(f"{tool} is missing: `make bench` makes it" for tool in missing), file=sys.stderr)
+    if missing := missing_s3_tools():
+        print("\n".join(missing), file=sys.stderr)
         return 2
     machine = Machine.here()
     show = Console(quiet=options.json, width=None if sys.stdout.isatty() else 140, highlight=False)
@@ -145,6 +153,9 @@ def main() -> int:
                 draw(directory / f"{count}", count, side=options.side)
         with s3_server(directory / "buckets") as server:
             os.environ.update(server.environment())  # for the processes that are started
+            if options.stages:
+                show.print(stages(directory / f"{many}", server.bucket("stages")))
+                return 0
             figures = measure(server, directory, few=few, many=many, trials=options.trials, console=say)
     show.print("", figures.table(), *figures.verdicts(), sep="\n")
     if options.json:
@@ -195,18 +206,48 @@ def measure(server: S3Server, directory: Path, *, few: int, many: int, trials: i
     )
 
 
+def stages(source: Path, bucket: Bucket) -> Table:
+    """CPU microseconds per photo of each step alone; the best of three, because other work only adds time."""
+    store = bucket.store()
+    read = list(FolderSource(source))
+    data = [each.read() for each in read if isinstance(each, Candidate)]
+    manifest = ingest_from(FolderSource(source), MemoryStore(), seed=1).manifest
+    names = itertools.count()
+    steps: dict[str, Callable[[], object]] = {
+        "list and read": lambda: [each.read() for each in FolderSource(source) if isinstance(each, Candidate)],
+        "SHA-256": lambda: [sha256_hex(body) for body in data],
+        "decode to 128 x 128 pixels": lambda: [decode(body, 128) for body in data],
+        "decode and measure": lambda: [measured(body) for body in data],
+        "send, one thread": lambda: list(store.create_each((f"{next(names)}", body) for body in data)),
+        "assign splits": lambda: place(manifest.photos, seed=1, by=SplitBy.CAMERA, base=()),
+        "write the manifest": manifest.to_bytes,
+        "write and read the manifest": lambda: Manifest.from_bytes(manifest.to_bytes()),
+    }
+    table = Table(title=f"{len(data):,} photos, each step alone", title_justify="left")
+    for column in ("", "CPU, µs per photo"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for name, work in steps.items():
+        spent: list[float] = []
+        for _ in range(3):
+            used = time.process_time()
+            work()
+            spent.append(time.process_time() - used)
+        table.add_row(name, f"{min(spent) / len(data) * 1e6:.0f}")
+    return table
+
+
 def copy(source: Path, bucket: Bucket) -> float:
     """Seconds that s5cmd takes, its start included: a few hundredths."""
     command = [str(REFERENCES / "s5cmd"), "--log", "error", "cp", f"{source}/*", f"s3://{bucket.name}/photos/"]
     began = time.perf_counter()
-    subprocess.run(command, check=True, timeout=PATIENCE)
+    subprocess.run(command, check=True, timeout=TIMEOUT_SECONDS)
     return time.perf_counter() - began
 
 
 def in_a_process(source: Path, bucket: Bucket, base: Path | None) -> Run:
     """Ingest in a process that does nothing else, so that its memory is the ingestion's."""
     with Member(multiprocessing.get_context("spawn"), partial(ingest_once, source, bucket, base)) as member:
-        return member.answer(PATIENCE)
+        return member.answer(TIMEOUT_SECONDS)
 
 
 def ingest_once(source: Path, bucket: Bucket, base: Path | None) -> Run:

@@ -1,15 +1,19 @@
 """100,000 photos of 20 fixed cameras from a folder to a dataset that may be trained on: `make bench`, or this file.
 
-Drawn photos go through ingestion, quality report and leak check, each in a process of its own, with the data lake on a
+Drawn photos go through ingestion, quality report and leak check, each in its own process, with the data lake on a
 fast S3 server of this machine. Printed are seconds, processor seconds (with the processes that decode), photos a second
 and the highest memory of each stage, at a tenth of the photos and at all of them. Reference: `s5cmd cp` of the same
 files to the same server.
+
+`--keep FOLDER --only STAGE` runs one stage after another, each in its own process, on photos that the first has
+drawn into FOLDER; the first is `s5cmd cp`.
 
 Ends with 1 if a stage takes more memory than promised. Seconds are judged only where the machine is quiet: with more
 than one runnable process a core before, nothing is concluded of them (status 3).
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -32,8 +36,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.support.accuracy import scenes
 from benchmarks.support.figures import Machine
 from benchmarks.support.memory import children_peaks, peak_bytes, processor_seconds
-from benchmarks.support.registry.contestants import REFERENCES
-from benchmarks.support.s3_server import VERSITYGW, Bucket, s3_server
+from benchmarks.support.registry.contestants import REFERENCES, missing_s3_tools
+from benchmarks.support.s3_server import Bucket, s3_server
 from benchmarks.support.workers import Member
 from training.dataset import ingest_from, load_manifest
 from training.dataset.index import read_index
@@ -43,12 +47,12 @@ from training.plan import DataGates
 
 MOST_BYTES: Final = 1.5e9
 MOST_SECONDS: Final = 600.0
-PATIENCE: Final = 3 * 3600.0
+TIMEOUT_SECONDS: Final = 3 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What one of them took."""
+    """The measurements of one stage."""
 
     name: str
     photos: int
@@ -64,20 +68,30 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100_000, help="photos (100,000)")
     parser.add_argument("--networks", action="store_true", help="the report doubts labels, for which networks train")
     parser.add_argument("--directory", type=Path, help="where the temporary folder with all photos is made")
+    parser.add_argument("--keep", type=Path, help="folder for photos and data lake, kept for --only")
+    parser.add_argument(
+        "--only", choices=[COPY, *STAGES], action="append", help="measure this stage; may be repeated (default: all)"
+    )
     parser.add_argument("--json", action="store_true", help="the same facts for programs")
     options = parser.parse_args()
-    if missing := [tool for tool in (VERSITYGW, REFERENCES / "s5cmd") if not tool.exists()]:
-        print("\n".join(f"{tool} is missing: `make bench` makes it" for tool in missing), file=sys.stderr)
+    if missing := missing_s3_tools():
+        print("\n".join(missing), file=sys.stderr)
         return 2
     machine = Machine.here()
     show = Console(quiet=options.json, width=None if sys.stdout.isatty() else 140, highlight=False)
     show.print(str(machine))
-    with tempfile.TemporaryDirectory(prefix="petpark-bench-", dir=options.directory) as name:
-        directory = Path(name)
+    wanted = options.only or [COPY, *STAGES]
+    with contextlib.ExitStack() as stack:
+        if options.keep:
+            folders = {options.count: options.keep}
+        else:
+            made = tempfile.TemporaryDirectory(prefix="petpark-bench-", dir=options.directory)
+            within = Path(stack.enter_context(made))
+            folders = {count: within / f"{count}" for count in (options.count // 10, options.count)}
         stages = [
             stage
-            for count in (options.count // 10, options.count)
-            for stage in measure(directory / f"{count}", count, networks=options.networks, show=show)
+            for count, folder in folders.items()
+            for stage in measure(folder, count, wanted, networks=options.networks, show=show)
         ]
     if options.json:
         print(json.dumps({"machine": asdict(machine), "stages": [asdict(stage) for stage in stages]}, indent=2))
@@ -93,18 +107,19 @@ def main() -> int:
     return 0 if small and quick else 1
 
 
-def measure(directory: Path, count: int, *, networks: bool, show: Console) -> Sequence[Stage]:
-    """Draw photos, and take them through all stages."""
-    directory.mkdir()
-    began = time.perf_counter()
-    index = scenes.draw(directory / "drawn", count)
+def measure(directory: Path, count: int, wanted: Sequence[str], *, networks: bool, show: Console) -> Sequence[Stage]:
+    """Draw photos unless the folder has them, and run the requested stages."""
+    directory.mkdir(exist_ok=True)
+    began, index = time.perf_counter(), directory / "drawn" / "index.csv"
+    if not index.exists():
+        scenes.draw(index.parent, count)
+        show.print(f"\n{count:,} photos drawn in {time.perf_counter() - began:.0f} s")
     photos = index.parent / "photos"
-    show.print(f"\n{count:,} photos drawn in {time.perf_counter() - began:.0f} s")
     with s3_server(directory / "buckets") as server:
         os.environ.update(server.environment())  # for the processes that are started
         bucket, theirs = server.bucket("lake"), server.bucket("theirs")
-        found = [in_a_process("s5cmd cp", count, partial(copy, photos, theirs))]
-        for name, work in STAGES.items():
+        found = [in_a_process(COPY, count, partial(copy, photos, theirs))] if COPY in wanted else []
+        for name, work in ((name, work) for name, work in STAGES.items() if name in wanted):
             found.append(in_a_process(name, count, partial(work, photos, index, bucket, networks)))
             show.print(f"  {name}: {found[-1].found}")
     table = Table(title=f"{count:,} photos", title_justify="left")
@@ -125,7 +140,7 @@ def measure(directory: Path, count: int, *, networks: bool, show: Console) -> Se
 def copy(photos: Path, bucket: Bucket) -> str:
     """The reference: nothing but sending."""
     command = [str(REFERENCES / "s5cmd"), "--log", "error", "cp", f"{photos}/*", f"s3://{bucket.name}/photos/"]
-    subprocess.run(command, check=True, timeout=PATIENCE)
+    subprocess.run(command, check=True, timeout=TIMEOUT_SECONDS)
     return ""
 
 
@@ -154,6 +169,7 @@ def leak_check(photos: Path, index: Path, bucket: Bucket, networks: bool) -> str
     return f"{found.pairs:,} pairs leak"
 
 
+COPY: Final = "s5cmd cp"
 STAGES: Final[dict[str, Callable[[Path, Path, Bucket, bool], str]]] = {
     "ingest": ingestion,
     "report": report,
@@ -164,11 +180,11 @@ STAGES: Final[dict[str, Callable[[Path, Path, Bucket, bool], str]]] = {
 def in_a_process(name: str, photos: int, work: Callable[[], str]) -> Stage:
     """Do it in a process that does nothing else, so that its memory is the stage's."""
     with Member(multiprocessing.get_context("spawn"), partial(taken, name, photos, work)) as member:
-        return member.answer(PATIENCE)
+        return member.answer(TIMEOUT_SECONDS)
 
 
 def taken(name: str, photos: int, work: Callable[[], str]) -> Stage:
-    """What `work` takes, the processes that it starts included: of their memory, pages that they share count twice."""
+    """Returns the cost of `work`, including its child processes; shared pages of their memory count twice."""
     began, before = time.perf_counter(), processor_seconds()
     with children_peaks() as peaks:
         found = work()

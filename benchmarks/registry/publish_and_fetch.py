@@ -1,12 +1,12 @@
 """What the registry costs and withstands, on a fast S3 server of this machine: `make bench`, or this file.
 
-- transfer: publish and fetch of one model of 45 MB and of 1,000 small files, beside s5cmd, `aws s3 cp`, boto3, AWS's
-  transfer library in C, and MLflow's registry with its artifacts on the same server. Judged by the 95 % interval of the
-  ratio of pairs to s5cmd less its start, which takes 6 trials at least; "not concluded" where that reaches over the
-  promise. `--plain`: beside s5cmd alone. `--directory /dev/shm` where other people write to the disk.
-- latency: promote and follow, beside a round trip of the same client.
-- resolve: requests to find what is in force, in logs of 10 to 100,000 entries.
-- race: 16 processes promote on one channel at once; the history is then held against what each was told.
+- transfer: publish and fetch of one model of 45 MB and of 1,000 small files, compared with s5cmd, `aws s3 cp`, boto3,
+  AWS's transfer library in C, and MLflow's registry with its artifacts on the same server. Judged by the 95 % interval
+  of the ratio of pairs to s5cmd less its start, which takes 6 trials at least; "not concluded" where that reaches
+  over the promise. `--plain`: compared with s5cmd only. `--directory /dev/shm` where other people write to the disk.
+- latency: promote and follow, compared with a round trip of the same client.
+- resolve: requests to find the active version, in logs of 10 to 100,000 entries.
+- race: 16 processes promote on one channel at once; the history is then compared with the result that each got.
 
 Contestants take turns, so that a busy neighbour meets all of them; medians, extremes and ratios of pairs are shown.
 Ends with 1 if the race or the number of requests is not as promised; times are judged, but depend on the machine.
@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, action="append", help="this part; may be repeated")
     parser.add_argument("--quick", action="store_true", help="few repetitions: to see that it works, not for figures")
     parser.add_argument("--trials", type=int, help=f"of each transfer ({FULL.trials})")
-    parser.add_argument("--plain", action="store_true", help="transfer: petpark beside s5cmd alone")
+    parser.add_argument("--plain", action="store_true", help="transfer: petpark compared with s5cmd only")
     parser.add_argument("--attempts", type=int, help=f"to move the channel in the race ({FULL.attempts:,})")
     parser.add_argument("--directory", type=Path, help="where the temporary folder with all objects is made")
     parser.add_argument("--json", action="store_true", help="the same facts for programs")
@@ -109,7 +109,7 @@ def main() -> int:
 
 
 def measure(part: str, server: S3Server, directory: Path, effort: Effort, *, plain: bool) -> list[Figures]:
-    """The figures of one part; what is going on is told on standard error."""
+    """Returns the figures of one part; progress is printed to standard error."""
     console = Console(stderr=True)
     match part:
         case "transfer":
@@ -126,11 +126,11 @@ def measure(part: str, server: S3Server, directory: Path, effort: Effort, *, pla
 
 
 def missing_tools(parts: list[str]) -> list[str]:
-    """What the parts need and this checkout has not, each with what mends it."""
+    """What the parts need and this checkout lacks, each with how to get it."""
     needs = [(VERSITYGW, "is built by `make bench`, which needs Go (https://go.dev/dl, or Debian's golang-go)")]
     if "transfer" in parts:
         needs += [(REFERENCES / name, "is installed by `make bench`") for name in ("python", "s5cmd", "aws")]
-    return [f"{tool} is missing: it {mends}" for tool, mends in needs if not tool.exists()]
+    return [f"{tool} is missing: it {remedy}" for tool, remedy in needs if not tool.exists()]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What it takes to look at a whole registry: `make bench BENCH=benchmarks/registry/upkeep.py`, or this file.
+"""The cost of fsck and gc of a registry: `make bench BENCH=benchmarks/registry/upkeep.py`, or this file.
 
 fsck, gc, the proof of a channel's history and `rollback --to`, for registries that grow tenfold and tenfold again, in
 a store in memory in which every request takes 25 ms. Printed are requests, depth (the longest chain of requests, of
 which each was sent after one had returned), seconds, processor seconds, and how far memory grew. Every run is a process
-of its own. The reference is the depth that no reader gets below: one listing, and then everything else at once.
+of its own. The reference is the minimum depth of any reader: one listing, and then everything else at once.
 
 Ends with 1 if the largest takes more than two minutes, or memory grows by more than is promised.
 """
@@ -30,10 +30,10 @@ from benchmarks.support.figures import Machine
 from benchmarks.support.registry.entries import a_version
 from benchmarks.support.registry.slow_store import PAGE, SlowStore
 from petpark.models.history import prove_history
-from registry import layout
 from registry.certificates.certificate import Certificates
 from registry.channels.channel import Channel, ChannelEntry
 from registry.encoding import sha256_hex
+from registry.layout.model_store import blob_key, channel_entry_key, version_key
 from registry.maintenance.fsck import inspect
 from registry.maintenance.garbage_collection import Collector
 from registry.store.memory_store import MemoryStore
@@ -45,7 +45,7 @@ CHANNEL = "prod"
 SIZES = ((100, 1_000), (1_000, 10_000), (10_000, 100_000))
 MOST_SECONDS = 120.0
 MOST_MB = 32.0
-"""Of growth, whatever the number of entries; what is kept of each version and blob is in it."""
+"""Growth for any number of entries, including the data kept per version and blob."""
 MOST_KB_AN_ENTRY = 1.0
 """For `rollback --to`: a channel that is about to be moved keeps its entries, to find the one to go back to."""
 
@@ -117,7 +117,7 @@ def table(costs: list[Cost]) -> Table:
 
 
 def filled(versions: int, entries: int) -> MemoryStore:
-    """A registry: each version with a file of its own and a certificate, and one channel that was moved over them."""
+    """A registry: each version with its own file and a certificate, and one channel that was moved over all of them."""
     store = MemoryStore()
     certificates = Certificates(store, MODEL)
     first = a_version(MODEL)
@@ -127,8 +127,8 @@ def filled(versions: int, entries: int) -> MemoryStore:
         file = StoredFile(name="model.onnx", sha256=sha256_hex(body), bytes=len(body))
         version = replace(first, number=number, files=(file,))
         digests.append(version.digest)
-        store.create(layout.blob_key(MODEL, file.sha256), body)
-        store.create(layout.version_key(MODEL, number), version.to_bytes())
+        store.create(blob_key(MODEL, file.sha256), body)
+        store.create(version_key(MODEL, number), version.to_bytes())
         certificates.sign(
             version, decision="certified", signer=SIGNER, by="vera", report_sha256=None, expires_at=NOW, note=""
         )
@@ -144,7 +144,7 @@ def filled(versions: int, entries: int) -> MemoryStore:
             previous=before.version if before else None,
             previous_sha256=before.sha256 if before else None,
         )
-        store.create(layout.move_key(MODEL, CHANNEL, number), move.to_bytes())
+        store.create(channel_entry_key(MODEL, CHANNEL, number), move.to_bytes())
         before = move
     return store
 
@@ -179,7 +179,7 @@ TASKS: dict[str, Callable[[SlowStore], None]] = {
 
 
 def apart(registry: MemoryStore, task: str, versions: int, entries: int, seconds: float) -> Cost:
-    """Run a task in a process of its own, which has the registry from this one."""
+    """Run a task in a child process, which inherits the registry."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_report, args=(theirs, registry, task, seconds))

@@ -31,7 +31,7 @@ from benchmarks.support.service import cpu_seconds, machine_cpu_seconds, tree
 from benchmarks.support.serving.abuse import Abuse, kinds
 from benchmarks.support.serving.callers import Answers, Callers, call_for, per_second
 from benchmarks.support.serving.classifier import release
-from benchmarks.support.serving.endpoint_fixture import Endpoint, stand
+from benchmarks.support.serving.endpoint_fixture import Endpoint, endpoint_fixture
 
 SLOWER, LARGER = 3.0, 1.5
 CONNECTIONS = 8
@@ -95,7 +95,7 @@ def main() -> int:
     options = parser.parse_args()
     show = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     show.print(str(Machine.here()))
-    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, stand(Path(name)) as at:
+    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, endpoint_fixture(Path(name)) as at:
         _, photo = release(at, 1)
         with at.endpoint("endpoint") as endpoint:
             full = per_second(call_for(endpoint.port, photo, connections=CONNECTIONS, seconds=5))

@@ -24,7 +24,7 @@ from benchmarks.support.figures import Machine, median_interval
 from benchmarks.support.service import thread_seconds
 from benchmarks.support.serving.callers import Callers, call_for, per_second
 from benchmarks.support.serving.classifier import release
-from benchmarks.support.serving.endpoint_fixture import Endpoint, Fixture, stand
+from benchmarks.support.serving.endpoint_fixture import Endpoint, Fixture, endpoint_fixture
 
 PROMISE = 1.02
 CONNECTIONS = 4
@@ -51,7 +51,7 @@ def main() -> int:
     show = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     show.print(str(Machine.here()))
     ratios: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, stand(Path(name)) as at:
+    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, endpoint_fixture(Path(name)) as at:
         _, photo = release(at, 1)
         for start in range(options.starts):
             ratios += pair(

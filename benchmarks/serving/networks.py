@@ -75,7 +75,7 @@ def main() -> int:
 def make_models(directory: Path) -> Mapping[str, Path]:
     """Export the networks, untrained but for ImageNet's weights: speed does not depend on the last layer."""
     from benchmarks.support.accuracy.frozen import frozen
-    from training.jobs.quantise import quantise
+    from training.jobs.version.quantise import quantise
     from training.networks.export import export_onnx
     from training.networks.model import build_model
 

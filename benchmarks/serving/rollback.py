@@ -25,12 +25,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.support.figures import Machine
 from benchmarks.support.serving.classifier import release
-from benchmarks.support.serving.endpoint_fixture import Endpoint, Fixture, stand
+from benchmarks.support.serving.endpoint_fixture import Endpoint, Fixture, endpoint_fixture
 from registry.channels.channel import ChannelEntry
 from registry.version import Version
 
 PROMISE = 5.0
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 POLL = 2.0
 VERSIONS = 4
 
@@ -44,7 +44,7 @@ def main() -> int:
     show = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     show.print(str(Machine.here()))
     with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, ExitStack() as running:
-        at = running.enter_context(stand(Path(name)))
+        at = running.enter_context(endpoint_fixture(Path(name)))
         show.print(f"store: {at.title}")
         versions, photo = release(at, VERSIONS)
         endpoints = [
@@ -79,7 +79,7 @@ def measure(
 
 def acts(endpoint: Endpoint, move: ChannelEntry, photo: bytes, *, since: float) -> float:
     """Seconds from `since` until `endpoint` says and shows that it follows `move`; infinite where it does not."""
-    if not endpoint.wait_for(move.number, patience=PATIENCE) or endpoint.classify(photo) != move.version:
+    if not endpoint.wait_for(move.number, timeout=TIMEOUT_SECONDS) or endpoint.classify(photo) != move.version:
         return float("inf")
     return time.monotonic() - since
 

@@ -36,7 +36,7 @@ PHOTOS = ((640, 480), (1920, 1080), (4032, 3024))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class Variant:
     """One way to call the model."""
 
     name: str
@@ -59,20 +59,20 @@ class Run:
 
 TABLES = {
     "photos in one call": (
-        Way(name="1"),
-        Way(name="8", photos=8),
-        Way(name="32", photos=32),
+        Variant(name="1"),
+        Variant(name="8", photos=8),
+        Variant(name="32", photos=32),
     ),
-    "threads for one call": (Way(name="1"), Way(name="2", threads=2)),
-    "arena for one photo": (Way(name="with"), Way(name="without", arena=False)),
+    "threads for one call": (Variant(name="1"), Variant(name="2", threads=2)),
+    "arena for one photo": (Variant(name="with"), Variant(name="without", arena=False)),
     "options": (
-        Way(name="ours"),
-        Way(name="no memory pattern", pattern=False),
-        Way(name="extended optimisations", optimised="ORT_ENABLE_EXTENDED"),
-        Way(name="denormals as zero", entries=(("session.set_denormal_as_zero", "1"),)),
-        Way(name="no pre-packing", entries=(("session.disable_prepacking", "1"),)),
+        Variant(name="ours"),
+        Variant(name="no memory pattern", pattern=False),
+        Variant(name="extended optimisations", optimised="ORT_ENABLE_EXTENDED"),
+        Variant(name="denormals as zero", entries=(("session.set_denormal_as_zero", "1"),)),
+        Variant(name="no pre-packing", entries=(("session.disable_prepacking", "1"),)),
     ),
-    "arena for 32 photos": (Way(name="with", photos=32), Way(name="without", photos=32, arena=False)),
+    "arena for 32 photos": (Variant(name="with", photos=32), Variant(name="without", photos=32, arena=False)),
 }
 
 
@@ -137,13 +137,13 @@ def _cpu_ms(work: Callable[[], object]) -> float:
     return (time.thread_time() - began) * 1000
 
 
-def measure(model: Path, way: Way, seconds: float) -> Run:
+def measure(model: Path, way: Variant, seconds: float) -> Run:
     """Measure in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_loop, model, way, seconds).result()
 
 
-def _loop(model: Path, way: Way, seconds: float) -> Run:
+def _loop(model: Path, way: Variant, seconds: float) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = way.threads
     options.inter_op_num_threads = 1

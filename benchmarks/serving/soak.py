@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.support.figures import Latency, Machine
 from benchmarks.support.serving.classifier import release
-from benchmarks.support.serving.endpoint_fixture import stand
+from benchmarks.support.serving.endpoint_fixture import endpoint_fixture
 from benchmarks.support.serving.soak import Soak, Soaked
 from benchmarks.support.serving.timetable import Plan
 
@@ -40,7 +40,7 @@ def main() -> int:
     plan = Plan(seconds=options.minutes * 60, share=options.share, warm_up=min(60, options.minutes * 15))
     show = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     show.print(str(Machine.here()))
-    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, stand(Path(name)) as at:
+    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, endpoint_fixture(Path(name)) as at:
         show.print(f"store: {at.title}")
         versions, photo = release(at, VERSIONS)
         with at.endpoint("endpoint", poll_seconds=options.poll) as endpoint:

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.support.figures import Latency, Machine
 from benchmarks.support.serving.callers import Answers, Callers, per_second
 from benchmarks.support.serving.classifier import release
-from benchmarks.support.serving.endpoint_fixture import Endpoint, Fixture, stand
+from benchmarks.support.serving.endpoint_fixture import Endpoint, Fixture, endpoint_fixture
 from benchmarks.support.serving.in_force import foreign_answers
 from registry.version import Version
 
@@ -40,7 +40,7 @@ PROMISE = 2.0
 """p99 during swaps, in p99 before them."""
 
 BEFORE, AFTER = 1.0, 0.25
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def main() -> int:
     options = parser.parse_args()
     show = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     show.print(str(Machine.here()))
-    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, stand(Path(name)) as at:
+    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, endpoint_fixture(Path(name)) as at:
         show.print(f"store: {at.title}")
         versions, photo = release(at, VERSIONS)
         with (
@@ -97,7 +97,7 @@ def swap(at: Fixture, endpoint: Endpoint, versions: Sequence[Version], swaps: in
     unfollowed = 0
     for number in range(swaps):
         move = at.promote(versions[MOVES[number % len(MOVES)]])
-        unfollowed += not endpoint.wait_for(move.number, patience=PATIENCE)
+        unfollowed += not endpoint.wait_for(move.number, timeout=TIMEOUT_SECONDS)
         time.sleep(AFTER + BEFORE + draw.random() * 0.3)
     return unfollowed
 

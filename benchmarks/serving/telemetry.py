@@ -27,7 +27,7 @@ from benchmarks.support.figures import Machine, median_interval
 from benchmarks.support.service import thread_seconds
 from benchmarks.support.serving.callers import Answers, Callers, per_second
 from benchmarks.support.serving.classifier import release
-from benchmarks.support.serving.endpoint_fixture import BUCKET, Endpoint, Fixture, stand
+from benchmarks.support.serving.endpoint_fixture import BUCKET, Endpoint, Fixture, endpoint_fixture
 
 PROMISE = 1.02
 CONNECTIONS = 4
@@ -44,7 +44,11 @@ def main() -> int:
     options = parser.parse_args()
     show = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     show.print(str(Machine.here()))
-    with tempfile.TemporaryDirectory(prefix="petpark-bench-") as name, stand(Path(name)) as at, ExitStack() as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="petpark-bench-") as name,
+        endpoint_fixture(Path(name)) as at,
+        ExitStack() as stack,
+    ):
         _, photo = release(at, 1)
         endpoints = {kind: stack.enter_context(endpoint(at, kind, options.sample)) for kind in (PLAIN, RECORDING, TWIN)}
         speed, p99, used = measure(

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.support.figures import Machine, Spread
 from benchmarks.support.serving.classifier import make_model, make_photo, version_files
-from benchmarks.support.serving.endpoint_fixture import Fixture, stand
+from benchmarks.support.serving.endpoint_fixture import Fixture, endpoint_fixture
 from benchmarks.support.throughput.bare import KINDS, bare
 from benchmarks.support.throughput.bare import question as bare_question
 from benchmarks.support.throughput.contest import Contestant, noise, verdict
@@ -40,7 +40,7 @@ from serving.settings import usable_cores
 
 OURS = "petpark"
 SIZES = {"640x480": (640, 480), "1920x1080": (1920, 1080), "4032x3024": (4032, 3024)}
-ALONE, MANY = 1, 8
+ONE, MANY = 1, 8
 OF_LIMIT, OVER_LIMIT_MS, SWITCHES, OF_DOCUMENTED, OF_TUNED = 0.88, 0.6, 14.0, 2.0, 1.0
 """The promises: share of the limit at 8 connections, the wait beyond it at 1, context switches a photo, and how many
 times the best peer of each kind."""
@@ -66,7 +66,7 @@ def main() -> int:
     if unknown := (set(asked) - set(names.split(","))) | (set(sizes) - set(SIZES)):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {names} and {', '.join(SIZES)}")
     peers = [peer for peer in PEERS if peer.name.lower() in asked]
-    connections = sorted({ALONE, MANY, *map(int, options.connections.split(","))})
+    connections = sorted({ONE, MANY, *map(int, options.connections.split(","))})
     show = Console(width=None if sys.stdout.isatty() else 190, highlight=False)
     show.print(str(Machine.here()), *(f"{peer.name} {peer.version or 'MISSING'}" for peer in peers), sep=", ")
     if missing := [peer.name for peer in peers if peer.version is None]:
@@ -75,7 +75,7 @@ def main() -> int:
         directory = Path(name)
         model = options.model or make_model(directory / "model.onnx")
         photos = [options.photo] if options.photo else [made(directory, size) for size in sizes]
-        with stand(directory) as at, Loops(model, processes=usable_cores()) as loops:
+        with endpoint_fixture(directory) as at, Loops(model, processes=usable_cores()) as loops:
             here = [peer for peer in peers if peer.version is not None]
             entrants = contestants(at, here, model, photos, directory)
             for number in range(options.rounds):
@@ -121,7 +121,7 @@ def contestants(
 def report(
     entrants: Sequence[Contestant], photo: Path, connections: Sequence[int], show: Console, *, of_limit: float
 ) -> bool:
-    """Print what was seen with one photo; False where something could not be concluded."""
+    """Print what was seen with one photo; False if something could not be concluded."""
     size = len(entrants[0].questions[photo].body)
     title = f"{photo.stem}, {size:,} bytes"
     rates = Table(
@@ -153,9 +153,9 @@ def verdicts(entrants: Sequence[Contestant], photo: Path, *, of_limit: float) ->
     """The promises, each within rounds, and why nothing can be concluded where that is so."""
     ours = entrants[0]
     many = {f"{each.name} at {MANY} connections": each.pairs[photo, MANY] for each in entrants}
-    reasons = noise(many) + noise({f"{OURS} at 1 connection": ours.pairs[photo, ALONE]})
+    reasons = noise(many) + noise({f"{OURS} at 1 connection": ours.pairs[photo, ONE]})
     shares = ours.shares(photo, MANY)
-    over = [pair.over_ms for pair in ours.pairs[photo, ALONE]]
+    over = [pair.over_ms for pair in ours.pairs[photo, ONE]]
     switches = [pair.load.switches for pair in ours.pairs[photo, MANY]]
     told = {
         f"of the limit at {MANY} connections": (shares, of_limit, True),

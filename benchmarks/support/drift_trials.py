@@ -51,7 +51,7 @@ class Fitted:
         return cls(head=fit.head, temperature=temperature, subspace=subspace, others=others)
 
     def probabilities(self, seen: Seen) -> Numbers:
-        """Returns what the version answers, float32 [N, K]."""
+        """Returns the version's probabilities, float32 [N, K]."""
         logits = self.head.logits(torch.from_numpy(seen.embedding)) / self.temperature
         return logits.softmax(dim=1).numpy().astype(np.float32)
 

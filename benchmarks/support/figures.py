@@ -17,7 +17,7 @@ class Machine:
     processor: str
     cores: int
     memory_gb: float
-    load: float  # runnable processes, mean of the minute before: others' work beside ours
+    load: float  # runnable processes, mean of the minute before: other processes' load
 
     @classmethod
     def here(cls) -> Self:
@@ -68,7 +68,7 @@ class Latency:
 
 
 def paired(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """Ratio of measurements that were taken side by side, so that a busy neighbour meets both."""
+    """Ratio of alternating measurements, so that other load affects both."""
     return Spread.of(ratios(ours, theirs))
 
 
@@ -94,7 +94,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Promise:
-    """A bound on the median of ratios that were measured side by side, round by round."""
+    """A bound on the median of ratios that were measured in alternation, round by round."""
 
     name: str
     median: float
@@ -110,14 +110,14 @@ class Promise:
 
     @property
     def kept(self) -> bool | None:
-        """None where the interval holds the bound: the machine was too noisy to say."""
+        """None if the interval contains the bound: the machine was too noisy to tell."""
         if self.high <= self.most:
             return True
         return False if self.low > self.most else None
 
     def __str__(self) -> str:
-        said = {True: "kept", False: "NOT KEPT", None: "NOTHING CONCLUDED, too noisy"}[self.kept]
-        return f"{said}: {self.name} (median ratio {self.median:.2f}, 95 % {self.low:.2f} to {self.high:.2f})"
+        verdict = {True: "kept", False: "NOT KEPT", None: "NOTHING CONCLUDED, too noisy"}[self.kept]
+        return f"{verdict}: {self.name} (median ratio {self.median:.2f}, 95 % {self.low:.2f} to {self.high:.2f})"
 
 
 _BLOCKS = 10

@@ -1,6 +1,6 @@
 """The most memory that a process had, as the kernel counted it. Linux.
 
-`ru_maxrss` is of no use for that: it begins with what the process had that started this one.
+`ru_maxrss` cannot be used: it starts with the memory of the parent process.
 https://man7.org/linux/man-pages/man5/proc.5.html
 """
 
@@ -27,7 +27,7 @@ def peak_bytes(process: int | str = "self") -> int:
 
 
 def forget_peak() -> None:
-    """Count the highest memory of this process anew."""
+    """Reset the peak memory of this process."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 VERSITYGW = ROOT / ".tools" / "bin" / "versitygw"
 REGION = "us-east-1"
-PATIENCE = 20.0
-"""Seconds until the server must answer."""
+TIMEOUT_SECONDS = 20.0
+"""Seconds until the server must respond."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class S3Server:
     folder: Path  # one subfolder a bucket; an object is the file of its key
 
     def environment(self) -> dict[str, str]:
-        """Variables by which each S3 client finds this server, and no account of whoever runs the benchmark."""
+        """Variables by which each S3 client finds this server, and no account of the user who runs the benchmark."""
         return {
             "AWS_ACCESS_KEY_ID": "benchmark",
             "AWS_SECRET_ACCESS_KEY": "benchmark",
@@ -53,9 +53,9 @@ class S3Server:
         }
 
     def bucket(self, name: str) -> "Bucket":
-        """A new bucket."""
-        client = s3_client(self.url, REGION)
-        client.create_bucket(Bucket=name)
+        """A bucket; a new one, unless the folder of an earlier server has it."""
+        if not (self.folder / name).exists():
+            s3_client(self.url, REGION).create_bucket(Bucket=name)
         return Bucket(url=self.url, name=name, folder=self.folder / name)
 
 
@@ -72,22 +72,22 @@ class Bucket:
         return s3_client(self.url, REGION)
 
     def store(self, client: "S3Client | None" = None) -> S3Store:
-        """The registry's store in this bucket."""
-        client = client or self.client()
-        return S3Store(client, self.name, transfer=crt_transfer(boto3.Session(), client))
+        """The store in this bucket; with a `client`, as endpoints make it, whose requests can be counted."""
+        made = client or self.client()
+        return S3Store(made, self.name, transfer=crt_transfer(boto3.Session(), made), transfer_reads=client is None)
 
 
 @contextlib.contextmanager
 def s3_server(folder: Path) -> Generator[S3Server]:
-    """A server over `folder`, alone with it; gone at the end, and killed if we are."""
-    folder.mkdir(parents=True)
+    """A server over `folder` with exclusive use of it; stopped at the end, and killed with this process."""
+    folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     log = folder.parent / "versitygw.log"
     with log.open("wb") as output:
         process = start(
-            # Without --keep-alive it closes the connection after each answer, which S3 does not.
+            # Without --keep-alive it closes the connection after each response, unlike S3.
             [*f"{VERSITYGW} --port 127.0.0.1:{port} --keep-alive --quiet --health /health posix".split(), str(folder)],
             directory=folder.parent,
             environment={"ROOT_ACCESS_KEY": "benchmark", "ROOT_SECRET_KEY": "benchmark"},
@@ -98,7 +98,7 @@ def s3_server(folder: Path) -> Generator[S3Server]:
         url = f"http://127.0.0.1:{port}"
         began = time.monotonic()
         while not _is_healthy(url):
-            if process.poll() is not None or time.monotonic() - began > PATIENCE:
+            if process.poll() is not None or time.monotonic() - began > TIMEOUT_SECONDS:
                 sys.exit(f"versitygw did not become ready:\n{log.read_text(errors='replace')}")
             time.sleep(0.02)
         yield S3Server(url=url, folder=folder)

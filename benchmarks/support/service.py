@@ -18,7 +18,7 @@ LOOK_EVERY = 0.01
 
 
 def free_port() -> int:
-    """One that nobody listens on now."""
+    """Returns a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 
 def answers(port: int, path: str, *, timeout: float = 1.0) -> bool:
-    """Whether GET `path` is answered with 200."""
+    """Returns whether GET `path` returns 200."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout) as line:
             line.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
@@ -58,15 +58,15 @@ class Service:
         environment: Mapping[str, str],
         ready: str | Callable[[], bool],
         directory: Path | None = None,
-        patience: float = 120.0,
+        timeout: float = 120.0,
     ) -> None:
-        """`ready`: the path that is answered with 200 from then on, or what finds out."""
+        """`ready`: a path that returns 200 when ready, or a function that checks it."""
         self.port, self.log = port, log
         self.url = f"http://127.0.0.1:{port}"
         self._command, self._environment = command, environment
         self._directory = directory or Path.cwd()
         self._is_ready = ready if callable(ready) else lambda: answers(port, ready)
-        self._patience = patience
+        self._timeout = timeout
         self.process: subprocess.Popen[str] | None = None
         self.start_seconds = 0.0
         """From its last start until it was ready."""
@@ -96,7 +96,7 @@ class Service:
         try:
             share_priority(self.pid)
             while not self._is_ready():
-                if not self.alive or time.perf_counter() - began > self._patience:
+                if not self.alive or time.perf_counter() - began > self._timeout:
                     text = self.log.read_text(errors="replace")
                     sys.exit(f"{self._command} did not become ready:\n{text[-4000:]}")
                 time.sleep(LOOK_EVERY)
@@ -119,7 +119,7 @@ class Service:
                 continue
 
     def freeze(self) -> None:
-        """Connections are still taken, and nothing is answered: what a machine does that lost its disk."""
+        """Accept connections without responding, like a machine that lost its disk."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -150,10 +150,10 @@ class Service:
 
 
 def share_priority(pid: int, *, proc: Path = Path("/proc")) -> None:
-    """Give a process in a session of its own our session's priority, where Linux shares processors by session.
+    """Give a process in another session this session's priority, if Linux shares processors by session.
 
     A benchmark with more priority than others would otherwise outrun the very server that it measures.
-    sched(7), "The autogroup feature". The file is empty for a process in a control group of its own (a container),
+    sched(7), "The autogroup feature". The file is empty for a process in its own control group (a container),
     whose processors are shared by group and not by session: there is nothing to set there.
     """
     own = proc / "self" / "autogroup"
@@ -163,7 +163,7 @@ def share_priority(pid: int, *, proc: Path = Path("/proc")) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used so far; 0 for one that is gone."""
+    """Returns the processor time of a process; 0 if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -198,7 +198,7 @@ def _pss_mb(pid: int) -> float:
 
 
 def machine_cpu_seconds() -> float:
-    """Processor time that everybody on this machine has used so far, what a host kept for itself included. proc(5)."""
+    """Returns the processor time of all processes on this machine, including time stolen by its host. proc(5)."""
     fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     user, nice, system, _idle, _waiting, *interrupts_and_stolen = fields
     return (user + nice + system + sum(interrupts_and_stolen)) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""Photos as they are and made worse, as a frozen EfficientNet-Lite0 sees them; computed once and kept in a file."""
+"""Embeddings of original and corrupted photos by a frozen EfficientNet-Lite0; computed once and cached in a file."""
 
 import csv
 import hashlib
@@ -23,7 +23,7 @@ NETWORK: Final = "efficientnet_lite0"
 IMAGE_SIZE: Final = 224
 LABELS: Final = ("cat", "dog")
 _CHUNK: Final = 50
-_VERSION: Final = 1  # of what is kept; a change of what is computed must change it
+_VERSION: Final = 1  # of the cache; must change with the computation
 
 type Numbers = npt.NDArray[Any]
 type Shift = tuple[str, int]

@@ -1,4 +1,4 @@
-"""Processes that each do one piece of work and answer with its result."""
+"""Processes that each run one function and return its result."""
 
 import multiprocessing
 import os
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Member[T]:
-    """A process that calls `work`; it ends when it has answered, with its block, or with us, however we end."""
+    """A process that calls `work`; it ends after its result, at the end of its block, or with this process."""
 
     def __init__(self, context: "SpawnContext", work: Callable[[], T]) -> None:
         self._answers, out = context.Pipe(duplex=False)
@@ -21,14 +21,14 @@ class Member[T]:
         self._process.start()
         out.close()  # so that its end is noticed as the end of the pipe
 
-    def answer(self, patience: float) -> T:
-        """What `work` returned; ends the program if that takes over `patience` seconds or never comes."""
-        if not self._answers.poll(patience):
-            sys.exit(f"no answer from process {self._process.pid} within {patience:g} s")
+    def answer(self, timeout: float) -> T:
+        """Returns the result of `work`; exits the program if that takes over `timeout` seconds."""
+        if not self._answers.poll(timeout):
+            sys.exit(f"no result from process {self._process.pid} within {timeout:g} s")
         try:
             return self._answers.recv()
         except EOFError:
-            sys.exit(f"process {self._process.pid} ended without an answer")
+            sys.exit(f"process {self._process.pid} ended without a result")
 
     def __enter__(self) -> Self:
         return self

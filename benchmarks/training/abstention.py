@@ -52,7 +52,7 @@ type Numbers = np.ndarray
 class Found:
     """What a fold, or all folds of a seed, show."""
 
-    holds: Share  # answers that hold the class
+    holds: Share  # predictions that contain the class
     kept: Share
     single: Share
     refused: dict[str, float]  # kind -> share, at the version's own limit
@@ -99,7 +99,7 @@ def kept_embeddings(path: Path, photos: list[bytes]) -> Numbers:
 
 
 def leave_out(unseen: Numbers, embedding: Numbers, truth: Numbers, breeds: Numbers, strange: Numbers) -> Unseen:
-    """Learn and calibrate without the breeds of `unseen`, as a job does, and answer their photos."""
+    """Train and calibrate without the breeds of `unseen`, as a job does, and classify their photos."""
     rows, classes = embedding[~unseen], truth[~unseen]
     layer = LinearLayer(penalty=USUAL_PENALTY, temperature=1.0, classes=len(LABELS))
     left_out = LeftOut.learn(rows, classes, breeds[~unseen].tolist(), np.ones(len(rows), dtype=np.bool_), layer)
@@ -206,7 +206,7 @@ def main() -> None:
     with ProcessPoolExecutor(asked.processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         for seed, fold, one in pool.map(run, *zip(*tasks, strict=True), *given):
             told = Share.of(one.holds, breeds[one.places].tolist())
-            print(f"seed {seed}, fold {fold}: answers that hold the class {_told(told)}", flush=True)
+            print(f"seed {seed}, fold {fold}: predictions that contain the class {_shown(told)}", flush=True)
             folds[seed].append(one)
     print("\nA fifth of the breeds unseen, a column a seed")
     _print([together(each[:1], breeds, kinds) for each in folds.values()], kinds)
@@ -217,7 +217,7 @@ def main() -> None:
     print(f"\nCurves: {asked.out / 'curve.svg'}")
 
 
-def _told(share: Share) -> str:
+def _shown(share: Share) -> str:
     return f"{share.value:.3f} ({share.interval[0]:.3f} to {share.interval[1]:.3f})"
 
 
@@ -231,11 +231,11 @@ def _print(found: list[Found], kinds: Numbers) -> None:
         row("  upper bounds", [share.interval[1] for share in shares])
 
     print(f"{'pets of unseen breeds':44s}   mean   seeds 0 to {len(found) - 1}; 95 % intervals over breeds")
-    row("answers that hold the class (95 % asked)", [one.holds.value for one in found], "within 0.02 of 0.95")
+    row("predictions that contain the class (target 95 %)", [one.holds.value for one in found], "within 0.02 of 0.95")
     bounds([one.holds for one in found])
     row("kept (not called neither)", [one.kept.value for one in found])
     bounds([one.kept for one in found])
-    row("answered by one class", [one.single.value for one in found])
+    row("predicted as one class", [one.single.value for one in found])
     place = int(np.flatnonzero(_SHARES == 0.95)[0])
     print("refused where 95 % of unseen breeds are kept")
     row("far things", [float(one.curve["far"][place]) for one in found], "0.90")
@@ -247,7 +247,7 @@ def _print(found: list[Found], kinds: Numbers) -> None:
 
 
 def _svg(found: list[Found]) -> str:
-    """Draw what is refused against what is kept: a line a seed, far in blue, near in red."""
+    """Plot refused against kept photos: one line per seed, far in blue, near in red."""
 
     def at(share: float, refused: float) -> str:
         return f"{40 + (share - 0.78) / 0.22 * 420:.1f},{300 - refused * 270:.1f}"

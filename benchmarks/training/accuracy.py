@@ -1,22 +1,22 @@
-"""How often models are right, each promise beside its reference in the same run.
+"""Accuracy of models, each promise with its reference in the same run.
 
-- generated: the generated photo set from scratch, beside linear models on pixels and on colours.
-- real: a folder of photos from scratch, beside torchvision's recipe with the same processor time; 5 seeds, each of
-  which splits and trains anew.
-- pretrained: the same photos by a linear layer on ImageNet's features, beside fine-tuning, training from scratch, and
-  torchvision's recipe with the linear layer's processor time; 5 seeds.
+- generated: the generated photo set from scratch, compared with linear models on pixels and on colours.
+- real: a folder of photos from scratch, compared with torchvision's recipe with the same processor time; 5 seeds, each
+  of which splits and trains again.
+- pretrained: the same photos by a linear layer on ImageNet's features, compared with fine-tuning, training from
+  scratch, and torchvision's recipe with the linear layer's processor time; 5 seeds.
 - tuning: the network's last stage fine-tuned, with one thing changed, also on breeds left out; 5 seeds.
-- int8: the network in eight bits beside floats; 5 seeds.
+- int8: the network in eight bits compared with floats; 5 seeds.
 - student: a small network taught by the large one, in --minutes of CPU time; 1 seed.
 - unseen: breeds (or other groups of the index) that training never saw, by each network; 10 draws.
 - curve: how many photos a class are needed; 10 draws.
 - input: size and resizing of the photos; 10 draws.
-- parity: the exported model beside the trained one on 1,000 photos.
-- transfer: few real photos, from weights that learned the generated set, beside from scratch.
+- parity: the exported model compared with the trained one on 1,000 photos.
+- transfer: few real photos, from weights trained on the generated set, compared with from scratch.
 - ablation: the recipe for real photos, shortened, with one thing taken away; 3 seeds.
 
 Every training of ours is a job as an instance runs it. Without --photos only what needs no real photos is measured.
-What was measured lies in --results and is not measured again: an interrupted run goes on, and seeds can be added.
+Measurements are stored in --results and not repeated: an interrupted run continues, and seeds can be added.
 Ends with 1 if a promise is not kept.
 """
 
@@ -30,7 +30,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-# As on an instance: threads that spin take the cores from whoever could use them. Read when torch is imported.
+# As on an instance: spinning threads occupy cores that others could use. Read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
@@ -77,7 +77,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="of CPU time for a student (10)")
     parser.add_argument("--drawn", type=int, default=DRAWN, help="photos of the generated set (6,000)")
     parser.add_argument("--threads", type=int, default=os.process_cpu_count() or 1, help="of torch (all cores)")
-    parser.add_argument("--results", type=Path, default=Path("build/accuracy"), help="what was measured so far")
+    parser.add_argument("--results", type=Path, default=Path("build/accuracy"), help="stored measurements")
     parser.add_argument("--json", action="store_true", help="the same facts for programs")
     asked = parser.parse_args()
     photos = Path(asked.photos) if asked.photos else None

@@ -62,7 +62,7 @@ def main() -> int:
         shown.add_row(name, f"{near.mean():.0%}", f"{median:.3f} ({high:.3f})", f"{shares[name]:.0%}")
     console.print(shown)
     kept = all(shares[name] > 1 - FEW for name in FOUND) and all(shares[name] < FEW for name in OTHERS)
-    console.print(f"copies are found, other animals are none: {'kept' if kept else 'missed'}")
+    console.print(f"copies are found, other animals are not: {'kept' if kept else 'missed'}")
     return 0 if kept else 1
 
 

@@ -5,7 +5,7 @@
   embedding, which by perceptual hash, and which pairs are reported that nobody put in.
 - strangers: pictures of nothing; whether they are like no others.
 
-By default of the generated photos; `--photos DIR` takes others (a subfolder a class), `--flips 0` measures photos as
+By default of the generated photos; `--photos DIR` takes others (a subfolder per class), `--flips 0` measures photos as
 they are. Ends with 1 if of changed labels less than half is doubted, or pairs are reported that nobody put in.
 """
 
@@ -30,7 +30,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from registry.layout import photo_key
+from registry.layout.data_lake import photo_key
 from registry.store.memory_store import MemoryStore
 from training.dataset import Manifest, Photo, Split, ingest
 from training.dataset.duplicates.near_duplicates import Hashes
@@ -67,7 +67,7 @@ KINDS: Final[dict[str, Callable[[Image.Image], Image.Image]]] = {
 
 
 def main() -> int:
-    """Put faults in, look for them, and say what was found."""
+    """Insert faults, look for them, and print the findings."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as directory:
         folder = arguments.photos or Path(directory)
@@ -81,9 +81,16 @@ def main() -> int:
     extra = [*copies, *([] if arguments.no_copies else strangers(lake, rng, manifest.labels[0]))]
     manifest = Manifest.of([*manifest.photos, *extra])
     started, spent = time.monotonic(), time.process_time()
-    eye = None if arguments.small_networks else of_imagenet()
+    network = None if arguments.small_networks else of_imagenet()
     report = examine(
-        lake, manifest, skipped=None, gates=DataGates(), by="", at=datetime.now(UTC), eye=eye, seed=arguments.seed
+        lake,
+        manifest,
+        skipped=None,
+        gates=DataGates(),
+        by="",
+        at=datetime.now(UTC),
+        network=network,
+        seed=arguments.seed,
     )
     spent, seconds = time.process_time() - spent, time.monotonic() - started
     console = Console(highlight=False)
@@ -171,9 +178,7 @@ def show_likeness(
     console.print(table)
     # A copy may also be like a neighbour of its original.
     natural = [pair for pair in pairs if not pair & wanted.keys()]
-    console.print(
-        f"pairs by perceptual hash: {hashed.pairs}; by embedding: {len(pairs)}, {len(natural)} that nobody put in"
-    )
+    console.print(f"pairs by perceptual hash: {hashed.pairs}; by embedding: {len(pairs)}, {len(natural)} not inserted")
     strange = _finding(report, "unlike")
     keys = [each.key for each in strange.photos] if strange else []
     nothing = sum("~stripes" in key for key in keys)
@@ -200,11 +205,11 @@ def _share(part: int, whole: int) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--photos", type=Path, help="a folder with a subfolder a class, instead of generated photos")
+    parser.add_argument("--photos", type=Path, help="a folder with a subfolder per class, not generated photos")
     parser.add_argument("--count", type=int, default=1200, help="generated photos")
     parser.add_argument("--flips", type=float, default=0.05, help="share of labels that are changed")
-    parser.add_argument("--no-copies", action="store_true", help="put in nothing besides")
-    parser.add_argument("--small-networks", action="store_true", help="as where no network that knows ImageNet is")
+    parser.add_argument("--no-copies", action="store_true", help="insert nothing else")
+    parser.add_argument("--small-networks", action="store_true", help="as without a network pre-trained on ImageNet")
     parser.add_argument("--seed", type=int, default=2026)
     return parser.parse_args()
 

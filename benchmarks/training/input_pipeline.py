@@ -1,10 +1,10 @@
-"""How many photos a second reach the network: ours beside torchvision's usual way, in turns, on the same cores.
+"""Photos per second that reach the network: petpark and torchvision's usual way, in turns, on the same cores.
 
 - torchvision's: a DataLoader with a process a core; Pillow decodes, RandomResizedCrop, flip, to tensor, normalise.
 - ours, first epoch: fetch from a store in memory, verify, decode through `imaging`, vary, normalise.
 - ours, later epochs: vary and normalise what was decoded once. Variation includes turning, light, night and blur.
 
-Judged is a job of several epochs, which is what anybody waits for. Ends with 1 if the promise does not hold.
+A job of several epochs is judged, because that is what users wait for. Ends with 1 if the promise does not hold.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, override
 
-# As on an instance: threads that spin take the cores from whoever could use them. Read when torch is imported.
+# As on an instance: spinning threads occupy cores that others could use. Read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
@@ -32,7 +32,7 @@ from torchvision import transforms
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.support.figures import Machine, Spread, paired
-from registry.layout import photo_key
+from registry.layout.data_lake import photo_key
 from registry.store.memory_store import MemoryStore
 from training.dataset.generated import generate
 from training.dataset.ingest import ingest

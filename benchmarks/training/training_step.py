@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, override
 
-# As on an instance: threads that spin take the cores from whoever could use them. Read when torch is imported.
+# As on an instance: spinning threads occupy cores that others could use. Read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch

@@ -1,4 +1,4 @@
-"""One camera: a thread that reads frames, a thread that has them classified, and their shared state."""
+"""One camera: a reading thread, a classifying thread, and their shared state."""
 
 import logging
 import random
@@ -28,9 +28,9 @@ logger = logging.getLogger(__name__)
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _STEADY_SECONDS = 10.0
-"""A connection that lasted this long is not one that fails at once."""
+"""A connection that lasted this many seconds resets the backoff."""
 _SILENT_SECONDS = READ_SECONDS + WHOLE_SECONDS
-"""After this time without a whole frame a camera is not live; the source itself notices before."""
+"""A camera without an undamaged frame for this many seconds is not live; the source itself fails earlier."""
 _TICK = 0.5
 _RECENT = 512
 _FATES: tuple[str, ...] = ("received", "damaged", "still", "replaced", "classified", "unanswered")
@@ -39,7 +39,7 @@ type Play = Callable[[str, threading.Event], Generator[Frame | None]]
 
 
 class State(StrEnum):
-    """How a camera is."""
+    """State of a camera."""
 
     CONNECTING = "connecting"
     LIVE = "live"
@@ -59,7 +59,7 @@ class Shot:
 
 
 class Camera:
-    """Reads frames, has them classified, and tracks visits. `read` and `ask` each run in a thread of their own."""
+    """Reads frames, classifies them and tracks visits. `read` and `classify` each run in their own thread."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Camera:
 
     @property
     def state(self) -> State:
-        """How the camera is. Live takes frames, whatever the thread that reads believes: FFmpeg may not return."""
+        """The camera's state. Live requires recent frames, because FFmpeg may block the reading thread."""
         return State.LOST if self._silent() else self._state
 
     @property
@@ -112,7 +112,7 @@ class Camera:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def read(self, stop: threading.Event) -> None:
-        """Connect, read, and connect again, until stopped or a file ends."""
+        """Connect, read and reconnect, until stopped or until a file ends."""
         while not stop.is_set():
             began = self._clock.monotonic()
             try:
@@ -123,7 +123,7 @@ class Camera:
                 break
             except SourceLost as error:
                 self._lost(str(error), began)
-            except Exception as error:  # whatever a decoder fails on, the next connection may be better
+            except Exception as error:  # any decoder error: the next connection may work
                 logger.exception("reading failed", extra={"camera": self.settings.name})
                 self._lost(f"reading failed: {type(error).__name__}", began)
             stop.wait(self._backoff.failed())
@@ -182,20 +182,20 @@ class Camera:
             logger.info("camera live", extra={"camera": self.settings.name})
         self._state, self._reason = state, reason
 
-    # --- asking ----------------------------------------------------------------------------------------------------
+    # --- classifying -----------------------------------------------------------------------------------------------
 
-    def ask(self, stop: threading.Event) -> None:
+    def classify(self, stop: threading.Event) -> None:
         """Classify the newest frame repeatedly, until stopped or until the last frame of a file."""
         while not stop.is_set():
             shot = self._mailbox.take(_TICK)
             if shot is not None:
-                self._answer(shot)
+                self._classify(shot)
             elif self._state is State.ENDED:
                 break
             self.log.elapse(self._clock.monotonic())
         self.log.close()
 
-    def _answer(self, shot: Shot) -> None:
+    def _classify(self, shot: Shot) -> None:
         if shot.arrived < self._pause_until:
             self._count("unanswered")
             return
@@ -210,7 +210,7 @@ class Camera:
             self._unanswered = True
             self._pause_until = self._clock.monotonic() + error.pause
             return
-        except Exception:  # a frame that cannot be made a photo: the next one is another
+        except Exception:  # a frame that cannot be encoded as JPEG: skip it
             logger.exception("frame not classified", extra={"camera": self.settings.name})
             self._count("unanswered")
             return
@@ -228,15 +228,15 @@ class Camera:
         self.counts[fate] += 1
         self._metrics.frames.labels(self.settings.name, fate).inc()
 
-    # --- telling ---------------------------------------------------------------------------------------------------
+    # --- reporting -------------------------------------------------------------------------------------------------
 
     def thumbnail(self) -> bytes | None:
-        """The last classified frame as it may be shown."""
+        """Returns the last classified frame, with people hidden."""
         photo = self._photo
         return None if photo is None else self._recorder.kept(photo)
 
     def latency(self) -> Mapping[str, Any]:
-        """Seconds from frame to answer over the last some hundred answers, in milliseconds."""
+        """Returns the latency from frame to prediction of the last few hundred predictions, in milliseconds."""
         seconds = sorted(self.seconds.copy())
         if not seconds:
             return {"answers": 0, "p50": None, "p99": None}

@@ -1,7 +1,7 @@
-"""Frames without visitors from the park's own cameras, as photos of a class `background` to train with.
+"""Collects frames without visitors from the park's cameras, as training photos of class `background`.
 
-A frame counts as one while nothing has moved for some time. Frames in which the detectors find a face or a number plate
-are not written at all: a photo for training is as large as the frame, so nothing stands behind the search here.
+A frame counts as background if nothing has moved for some time. Frames in which the detectors find a face or a number
+plate are not written: training photos have the frame's full size, so a blurred area would not be small enough.
 """
 
 import csv
@@ -32,7 +32,7 @@ LABEL: Final = "background"
 """Class and folder of the frames; one of `registry.versions.abstention.BACKGROUND`."""
 
 INDEX: Final = "background.csv"
-"""Beside the folder: the rows of the frames for an index of photos."""
+"""Next to the folder: the frames' rows for an index of photos."""
 
 _COLUMNS: Final = ("key", "label", "camera", "captured_at")
 _EXIF_TAKEN: Final = 0x9003  # DateTimeOriginal
@@ -43,7 +43,7 @@ _TICK: Final = 0.2
 
 
 class FolderUnusable(Exception):
-    """Frames cannot be written; the message says where and why."""
+    """Frames cannot be written; the message has the path and the reason."""
 
 
 type Play = Callable[[str, threading.Event], Generator[Frame | None]]
@@ -51,38 +51,38 @@ type Play = Callable[[str, threading.Event], Generator[Frame | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class CollectionPlan:
-    """What is collected."""
+    """Settings of a collection."""
 
     folder: Path
-    """Gets `background/<camera>-<time>.jpg` and the rows of an index."""
+    """Output folder, for `background/<camera>-<time>.jpg` and the index rows."""
     count: int = 50
-    """Of each camera."""
+    """Frames per camera."""
     every_seconds: float = 600.0
-    """At least so long between two frames of a camera: a day's light makes them differ."""
+    """Minimum seconds between two frames of a camera, so that their light differs."""
     still_seconds: float = 30.0
-    """Nothing moved for so long before a frame."""
+    """Seconds without motion before a frame."""
 
 
 @dataclass(kw_only=True)
 class Collected:
-    """What became of one camera's frames."""
+    """Result for one camera."""
 
     written: int = 0
     with_people: int = 0
-    """Left out: a face or a number plate was found, or the search failed."""
+    """Skipped: a face or a number plate was found, or the detection failed."""
     losses: int = 0
-    """Times that the camera was lost."""
+    """Number of lost connections."""
 
 
 class Folder:
-    """Where frames go; one for all cameras, in any thread."""
+    """The output folder; shared by all cameras and threads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
 
     def add(self, camera: str, photo: bytes, taken: float) -> None:
-        """Write a photo whole or not at all, then its row. Raises `FolderUnusable`."""
+        """Write a photo atomically, then its row. Raises `FolderUnusable`."""
         try:
             with self._lock:
                 self._add(camera, photo, moment(taken).astimezone())
@@ -131,13 +131,13 @@ class Collector:
 
     @property
     def done(self) -> bool:
-        """Whether there are enough."""
+        """Whether there are enough frames."""
         return self.collected.written >= self._plan.count
 
     def run(self, stop: threading.Event) -> None:
-        """Collect until there are enough, a file ends, or `stop` is set. A lost camera is tried again."""
+        """Collect until there are enough frames, a file ends, or `stop` is set. Reconnects after a lost connection."""
         while not (self.done or stop.is_set()):
-            self._still_since = None  # what happened while it was lost is unknown
+            self._still_since = None  # motion during the gap is unknown
             try:
                 for frame in self._play(self.camera.url, stop):
                     self._backoff.succeeded()
@@ -177,7 +177,7 @@ class Collector:
 def collect(
     settings: AgentSettings, plan: CollectionPlan, stop: threading.Event, *, play: Play = frames
 ) -> Mapping[str, Collected]:
-    """Collect from all cameras side by side, until done or Ctrl-C; what became of each. Raises `FolderUnusable`."""
+    """Collect from all cameras in parallel, until done or Ctrl-C. Returns the results. Raises `FolderUnusable`."""
     quiet_ffmpeg()
     folder, clock = Folder(plan.folder), SystemClock()
     collectors = [
@@ -192,7 +192,7 @@ def collect(
         thread.start()
     try:
         while any(thread.is_alive() for thread in threads) and not failures:
-            stop.wait(_TICK)  # a signal ends a short wait, and no join
+            stop.wait(_TICK)  # a signal interrupts a short wait, but not a join
     except KeyboardInterrupt:
         logger.info("stopping")
     stop.set()
@@ -208,12 +208,12 @@ def _run(collector: Collector, stop: threading.Event, failures: list[FolderUnusa
         collector.run(stop)
     except FolderUnusable as error:
         failures.append(error)
-    except Exception:  # whatever a decoder fails on ends one camera; the others go on
+    except Exception:  # a decoder error stops one camera; the others continue
         logger.exception("camera given up", extra={"camera": collector.camera.name})
 
 
 def _with_time(image: Image.Image, taken: float) -> bytes:
-    """Returns when it was taken, which ingestion reads; no other metadata."""
+    """Returns EXIF with only the time of the frame, which ingestion reads."""
     exif = Image.Exif()
     exif.get_ifd(_EXIF)[_EXIF_TAKEN] = moment(taken).astimezone().strftime("%Y:%m:%d %H:%M:%S")
     file = io.BytesIO()

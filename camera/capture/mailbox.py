@@ -1,10 +1,10 @@
-"""A place for one thing: the newest wins."""
+"""A queue of length one: a new item replaces the old one."""
 
 import threading
 
 
 class Mailbox[T]:
-    """Holds what came last and was not taken yet."""
+    """Holds the newest item until it is taken."""
 
     def __init__(self) -> None:
         self._news = threading.Condition()
@@ -12,7 +12,7 @@ class Mailbox[T]:
         self._closed = False
 
     def put(self, thing: T) -> bool:
-        """Put an item; returns whether it replaced one that was not taken."""
+        """Put an item. Returns whether it replaced one that was not taken."""
         with self._news:
             replaced = self._held is not None
             self._held = thing
@@ -20,14 +20,14 @@ class Mailbox[T]:
             return replaced
 
     def take(self, seconds: float) -> T | None:
-        """Take what is there, or comes within this time."""
+        """Returns the item, waiting at most this many seconds; None if there is none."""
         with self._news:
             self._news.wait_for(lambda: self._held is not None or self._closed, seconds)
             thing, self._held = self._held, None
             return thing
 
     def close(self) -> None:
-        """Wake waiting threads: no further item comes."""
+        """Wake waiting threads; no further item will come."""
         with self._news:
             self._closed = True
             self._news.notify_all()

@@ -1,4 +1,4 @@
-"""Which frames are worth a question: by time, and by motion."""
+"""Selects the frames to classify, by time and by motion."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,25 @@ import numpy.typing as npt
 type Luma = npt.NDArray[np.uint8]
 
 WIDTH, HEIGHT = 64, 36
-"""The size at which motion is looked for: an animal of a tenth of the picture's width is some 20 cells."""
+"""Size of the frames for motion detection: an animal of a tenth of the frame's width covers some 20 cells."""
 
 _NOISE = 6.0
-"""Grey levels that a cell may differ by. It is the mean of hundreds of pixels, whose noise is less."""
+"""Maximum difference of a cell in grey levels. A cell is the mean of hundreds of pixels, so it has less noise."""
 _CELLS = 6
-"""Cells that must differ; single ones are insects and codec artefacts."""
+"""Minimum number of differing cells; single ones are insects and codec artefacts."""
 _MEMORY = 0.15
-"""Share of the newest frame in the remembered background: it follows a change within some ten frames."""
+"""Weight of the newest frame in the background, which adapts within some ten frames."""
 
 
 class Pace:
-    """Lets a frame through every 1/`per_second` seconds, on a grid, so that jitter does not add up."""
+    """Selects a frame every 1/`per_second` seconds, on a grid, so that jitter does not add up."""
 
     def __init__(self, per_second: float) -> None:
         self._step = 1 / per_second
         self._due: float | None = None
 
     def due(self, now: float) -> bool:
-        """Whether the frame that arrived now is to be classified."""
+        """Returns whether the frame that arrived now is due."""
         if self._due is not None and now < self._due:
             return False
         behind = self._due is None or now - self._due > self._step
@@ -35,13 +35,13 @@ class Pace:
 
 
 class Motion:
-    """Compares small frames with a background that follows slowly."""
+    """Compares small frames with a slowly adapting background."""
 
     def __init__(self) -> None:
         self._background: npt.NDArray[np.float32] | None = None
 
     def moving(self, luma: Luma) -> bool:
-        """Whether something moved; a change of light over the whole picture is not motion, nor is the first frame."""
+        """Returns whether something moved. The first frame and a change of light of the whole frame do not count."""
         frame = luma.astype(np.float32)
         if self._background is None or self._background.shape != frame.shape:
             self._background = frame
@@ -54,14 +54,14 @@ class Motion:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is done with a frame."""
+    """Decision about a frame."""
 
     classify: bool
     moving: bool
 
 
 class Sampler:
-    """Both rules for one camera: while something moves, every frame on the grid; otherwise one now and then."""
+    """Selects the frames of one camera: every frame on the grid during motion, otherwise one in `still_seconds`."""
 
     def __init__(self, *, per_second: float, still_seconds: float) -> None:
         self._pace = Pace(per_second)
@@ -70,11 +70,11 @@ class Sampler:
         self._asked: float | None = None
 
     def due(self, now: float) -> bool:
-        """Whether the frame is on the grid; only then its pixels are needed."""
+        """Returns whether the frame is on the grid; only then its pixels are needed."""
         return self._pace.due(now)
 
     def judge(self, luma: Luma, now: float) -> Verdict:
-        """Decide on a frame on the grid."""
+        """Returns the decision about a frame on the grid."""
         moving = self._motion.moving(luma)
         classify = moving or self._asked is None or now - self._asked >= self._still
         if classify:

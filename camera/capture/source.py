@@ -24,23 +24,23 @@ from registry.masking import Address
 OPEN_SECONDS = 10.0
 READ_SECONDS = 5.0
 WHOLE_SECONDS = 20.0
-"""Longest time without an undamaged frame, from opening on. Cameras send a picture that needs no other every few s."""
+"""Maximum seconds without an undamaged frame, from opening on. Cameras send a key frame every few seconds."""
 _LOOK_SECONDS = 1.0
-"""How much of a stream FFmpeg may look at before its first frame."""
+"""How much of a stream FFmpeg may analyse before its first frame."""
 _GROWING = {"mpegts", "flv"}
 """Formats that may announce streams at any time (FFmpeg's AVFMTCTX_NOHEADER).
 
-PyAV passes over their packets without returning, so a video under a new number would leave us waiting forever, without
-a deadline. So such a source is opened twice: once to count its streams, and then with no more than these, which makes
-FFmpeg fail or wait, both of which end. A new number of the same program's video is followed (`merge_pmt_versions`).
+PyAV skips packets of unknown streams without returning, so a video stream with a new number would block without
+deadline. Such a source is therefore opened twice: first to count its streams, then with that maximum, which makes
+FFmpeg fail or time out. A new number of the same program's video is followed (`merge_pmt_versions`).
 https://ffmpeg.org/ffmpeg-formats.html#Format-Options (max_streams), #mpegts-1
 """
 _BAD_PACKETS = 100
-"""Packets in a row that could not be decoded; then the connection is made anew."""
+"""After this many undecodable packets in a row, reconnect."""
 
 
 class SourceLost(Exception):
-    """The stream could not be opened, broke, or stopped sending frames; the message says which, without the address."""
+    """The stream could not be opened, broke, or stopped sending frames. The message has the reason without the URL."""
 
 
 class SourceEnded(Exception):
@@ -58,7 +58,7 @@ class Frame:
 
 
 def scheme_of(url: str) -> str:
-    """The kind of source: a key of `PROTOCOLS`, or the empty string for a file."""
+    """Returns the URL's scheme, a key of `PROTOCOLS`, or the empty string for a file."""
     scheme, separator, _ = url.partition("://")
     return scheme.lower() if separator and scheme.lower() in PROTOCOLS else ""
 
@@ -71,23 +71,23 @@ def frames(
     read_seconds: float = READ_SECONDS,
     whole_seconds: float = WHOLE_SECONDS,
 ) -> Generator[Frame | None]:
-    """Decode a source until `stop`; a file at the pace at which it was recorded. None stands for a broken packet.
+    """Yields the decoded frames of a source until `stop`, and None for a broken packet. Files play at recorded speed.
 
-    What keeps a stream alive is frames that were decoded, not bytes: sound that continues, or packets that decode to
-    nothing, do not. Raises `SourceLost` after `read_seconds` without a frame or `whole_seconds` without an undamaged
-    one, and `SourceEnded` for a file.
+    Only decoded frames keep a stream alive, not bytes: neither sound nor packets without a frame do. Raises
+    `SourceLost` after `read_seconds` without a frame or `whole_seconds` without an undamaged one, and `SourceEnded`
+    at the end of a file.
     """
     live = scheme_of(url) != ""
     with closing(_open_video(url, open_seconds, read_seconds)) as container:
         stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1  # each further thread would delay one more frame
+        stream.codec_context.thread_count = 1  # each additional thread would delay by one frame
         pace = _Pace(stop)
         alive = _Alive(read_seconds, whole_seconds)
         bad = 0
         for packet in _packets(container):
             if stop.is_set():
                 return
-            # FFmpeg answers a deadline with the packet that it still has, and waits as long again before it fails.
+            # At its deadline FFmpeg returns the packet that it has, and waits as long again before it fails.
             if live:
                 alive.check()
             if packet.stream.index != stream.index:
@@ -112,7 +112,7 @@ def frames(
 
 
 class _Alive:
-    """Holds the times of frames against the longest silence."""
+    """Raises `SourceLost` if there was no frame for too long."""
 
     def __init__(self, read_seconds: float, whole_seconds: float) -> None:
         self._read_seconds = read_seconds
@@ -134,7 +134,7 @@ class _Alive:
 
 
 def _open_video(url: str, open_seconds: float, read_seconds: float) -> InputContainer:
-    """Open a source that has video, in such a way that no stream joins those that it has now."""
+    """Open a source with video, so that no further stream can appear."""
     container = _open(url, open_seconds, read_seconds)
     if scheme_of(url) and container.streams.video and container.format.name in _GROWING:
         streams = len(container.streams)
@@ -147,7 +147,7 @@ def _open_video(url: str, open_seconds: float, read_seconds: float) -> InputCont
 
 
 def _open(url: str, open_seconds: float, read_seconds: float, *, streams: int = 0) -> InputContainer:
-    """Open a source; with at most so many `streams`, where that is given."""
+    """Open a source, with at most `streams` streams; 0: no limit."""
     scheme = scheme_of(url)
     options = {"protocol_whitelist": PROTOCOLS.get(scheme, "file"), "analyzeduration": str(int(_LOOK_SECONDS * 1e6))}
     if streams:
@@ -166,9 +166,9 @@ def _open(url: str, open_seconds: float, read_seconds: float, *, streams: int = 
 
 
 def _packets(container: InputContainer) -> Generator[Packet[Stream]]:
-    """What all streams bring, for a wait for video alone would not return while only sound comes.
+    """Packets of all streams, because a wait for video only would not return while only sound arrives.
 
-    The packets that flush the decoders' last frames come at the end.
+    The last packets flush the decoders.
     """
     try:
         yield from container.demux()
@@ -200,12 +200,12 @@ def _microseconds(seconds: float) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """FFmpeg's reason without the address, which may carry a password."""
+    """FFmpeg's reason without the URL, which may contain a password."""
     return getattr(error, "strerror", None) or type(error).__name__
 
 
 class _Pace:
-    """Holds a file back to the pace of its timestamps."""
+    """Plays a file at the speed of its timestamps."""
 
     def __init__(self, stop: Event) -> None:
         self._stop = stop
@@ -222,6 +222,6 @@ class _Pace:
 
 
 def quiet_ffmpeg() -> None:
-    """Keep FFmpeg's own lines, which may carry addresses, out of standard error."""
+    """Suppress FFmpeg's own log lines, which may contain URLs."""
     logging.getLogger("libav").setLevel(logging.CRITICAL)
     av_logging.set_level(av_logging.PANIC)

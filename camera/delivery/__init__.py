@@ -1,1 +1,1 @@
-"""Events on the local disk, and from there into the data lake."""
+"""Events on the local disk, and their upload to the data lake."""

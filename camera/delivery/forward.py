@@ -1,4 +1,4 @@
-"""Events to the data lake: in order, create-only, repeated until they are there."""
+"""Upload of events to the data lake: in order, create-only, retried until stored."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from camera.delivery.spool import Spool, Spooled
 from camera.telemetry import AgentMetrics
 from camera.timing import Clock, moment
 from registry.errors import ObjectExists, RegistryError
-from registry.layout import event_key, event_picture_key
+from registry.layout.data_lake import event_key, event_picture_key
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ _TIDY_SECONDS = 300.0
 
 
 class Creates(Protocol):
-    """What the forwarder needs of an ObjectStore."""
+    """The part of ObjectStore that the forwarder needs."""
 
     def create(self, key: str, body: bytes) -> None:
         """See ObjectStore."""
@@ -39,10 +39,10 @@ class Link:
 
 
 class Forwarder:
-    """Sends the spool's waiting events; `step` sends a batch and returns how long to wait before the next.
+    """Uploads the spool's waiting events; `step` uploads a batch and returns the wait before the next.
 
-    An event is confirmed once the store acknowledged it: after a lost answer the next try gets `ObjectExists`, which
-    means the same, because no two events share an id. One that cannot be sent blocks later ones.
+    An event is confirmed when the store acknowledged it. After a lost response the retry gets `ObjectExists`, which
+    means the same, because event ids are unique. An event that cannot be uploaded blocks later ones.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Forwarder:
         metrics: AgentMetrics,
         backoff: Backoff | None = None,
     ) -> None:
-        """Without a store nothing is sent, and only retention is kept."""
+        """Without a store nothing is uploaded, and only retention applies."""
         self._spool = spool
         self._store = store
         self._retention = retention_hours * 3600
@@ -67,12 +67,12 @@ class Forwarder:
         self.link = Link(to=to)
 
     def run(self, stop: threading.Event) -> None:
-        """Take steps until stopped."""
+        """Run steps until stopped."""
         while not stop.wait(self._step_or_wait()):
             pass
 
     def step(self) -> float:
-        """Send up to a batch; returns the seconds to wait before the next step."""
+        """Upload up to a batch. Returns the seconds to wait before the next step."""
         self._keep_retention()
         store = self._store
         if store is None:
@@ -118,7 +118,7 @@ class Forwarder:
 
 
 def send(store: Creates, spooled: Spooled) -> None:
-    """Create an event's objects: the picture first, so that readers of an event find its picture."""
+    """Create an event's objects, the picture first, so that readers of the event find it."""
     event = spooled.event
     day = event.at[:10]
     picture_key = None

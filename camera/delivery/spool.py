@@ -1,7 +1,7 @@
-"""Events on the local disk until the cloud has them: SQLite with a write-ahead log, one writer, bounded.
+"""Events on the local disk until they are uploaded: SQLite with a write-ahead log, one writer, bounded.
 
-An event is committed, flushed to the disk, before `add` returns. Above the bound the oldest goes first: those that
-were forwarded already, then those that were not, which are counted as evicted.
+An event is committed, flushed to the disk, before `add` returns. Above the bound the oldest events are deleted: first
+uploaded ones, then others, which are counted as evicted.
 """
 
 import contextlib
@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 FILE = "events.sqlite"
 _LOCK = "agent.lock"
 _LOCK_TIMEOUT_SECONDS = 10.0
-"""Seconds that a statement waits for another process that reads."""
+"""Seconds that a statement waits for a reading process."""
 _ROW_BYTES = 64
-"""What a row takes in addition to its text and picture."""
+"""Bytes of a row in addition to its text and picture."""
 
 _AT_ONCE = 200
-"""Rows that retention touches before an event that has to be added may come between."""
+"""Rows per transaction of retention; events can be added between transactions."""
 
 
 class SpoolInUse(Exception):
@@ -42,23 +42,23 @@ class SpoolInUse(Exception):
 
 
 class SpoolUnusable(Exception):
-    """The folder or its database cannot be read or written; the message says what to do."""
+    """The folder or its database cannot be read or written; the message has the next step."""
 
 
 class SpoolClosed(Exception):
-    """The spool was closed, for the agent ends."""
+    """The spool was closed, because the agent stops."""
 
     def __init__(self) -> None:
         super().__init__("The camera agent has ended. `petpark camera events` reads what it recorded.")
 
 
 class EventTooLarge(ValueError):
-    """An event is larger than the whole spool may be."""
+    """An event is larger than the spool's bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spooled:
-    """An event as stored in the spool. `sequence` ascends without end; a gap in the cloud is an evicted event."""
+    """An event in the spool. `sequence` always increases; a gap in the data lake is an evicted event."""
 
     sequence: int
     event: Event
@@ -69,7 +69,7 @@ class Spooled:
 
 @dataclass(frozen=True, kw_only=True)
 class Unreadable:
-    """A row of the spool that is not a valid event; `problem` says why."""
+    """A row of the spool that is not a valid event; `problem` is the reason."""
 
     sequence: int
     problem: str
@@ -77,7 +77,7 @@ class Unreadable:
 
 @dataclass(frozen=True, kw_only=True)
 class SpoolCounts:
-    """The content of the spool now, and its counters since it was created."""
+    """The current content of the spool, and its counters since its creation."""
 
     waiting: int
     kept: int
@@ -87,15 +87,15 @@ class SpoolCounts:
     forwarded: int
 
     def to_dict(self) -> dict[str, int]:
-        """The same as JSON."""
+        """Returns it as JSON."""
         return asdict(self)
 
 
 class Spool:
-    """The agent's own spool. Every method may be called from any thread, and raises `SpoolClosed` after `close`."""
+    """The agent's spool. Thread-safe; every method raises `SpoolClosed` after `close`."""
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
-        """Open or make it. Raises `SpoolInUse`, `SpoolUnusable`."""
+        """Open or create it. Raises `SpoolInUse`, `SpoolUnusable`."""
         self._max = max_bytes
         self._mutex = threading.Lock()
         self._closed = False
@@ -108,7 +108,7 @@ class Spool:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.close()
-            raise SpoolInUse(f"Another camera agent runs on {folder}. End it, or use another folder.") from None
+            raise SpoolInUse(f"Another camera agent uses {folder}. Stop it, or use another folder.") from None
         try:
             self._database = _open(folder)
         except sqlite3.Error as error:
@@ -116,7 +116,7 @@ class Spool:
             raise _unusable(folder, error) from None
 
     def add(self, event: Event, picture: bytes | None, *, now: float) -> int:
-        """Commit an event; returns its sequence number. Raises `EventTooLarge`, and `sqlite3.Error` for a full disk."""
+        """Commit an event. Returns its sequence number. Raises `EventTooLarge`, and `sqlite3.Error` for a full disk."""
         facts = event.to_json()
         size = _ROW_BYTES + len(facts.encode()) + len(picture or b"")
         if size > self._max:
@@ -130,9 +130,9 @@ class Spool:
             return cursor.lastrowid or 0
 
     def waiting(self, count: int) -> list[Spooled]:
-        """The oldest events that were not forwarded yet, in the order in which they were added.
+        """Returns the oldest events that were not uploaded yet, in the order in which they were added.
 
-        Invalid rows are skipped, so that they block nothing. They stay on the disk as long as forwarded events.
+        Invalid rows are skipped, so that they block nothing. They are kept as long as uploaded events.
         """
         which = "WHERE forwarded = 0 ORDER BY sequence LIMIT ?"
         with self._opened() as database:
@@ -147,7 +147,7 @@ class Spool:
         return events
 
     def confirm(self, sequence: int) -> None:
-        """The cloud has this event."""
+        """Mark an event as uploaded."""
         with self._transaction() as database:
             changed = database.execute(
                 "UPDATE events SET forwarded = 1 WHERE sequence = ? AND forwarded = 0", (sequence,)
@@ -155,9 +155,9 @@ class Spool:
             _count(database, "forwarded", changed)
 
     def forget(self, *, before: float, now: float) -> None:
-        """Delete what was recorded before this time; of events that still wait only the picture.
+        """Delete events recorded before this time; of events that wait for upload, only the picture.
 
-        What seems to come from the future was recorded before a clock was set back; its time starts now.
+        Events with a future time were recorded before a clock was set back; their retention starts now.
         """
         self._in_pieces(MANY_RECORDED_NOW, {"now": now})
         self._in_pieces(MANY_REMOVED, {"before": before})
@@ -166,15 +166,15 @@ class Spool:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def counts(self) -> SpoolCounts:
-        """Content and counters."""
+        """Returns content and counters."""
         with self._opened() as database:
             return _counts(database)
 
     def begun(self, *, since: float) -> dict[str, int]:
-        """How many visits of each camera began since this time, as far as they are still in the spool."""
+        """Returns the number of visits of each camera that began since this time and are still in the spool."""
         with self._opened() as database:
             rows = database.execute(
-                # By name: the planner would take `by_camera` for the groups, and read every event.
+                # Named explicitly: the planner would use `by_camera` for the groups, and read every event.
                 "SELECT camera, count(*) FROM events INDEXED BY by_beginning "
                 "WHERE recorded >= ? AND json_extract(facts, '$.kind') = 'began' GROUP BY camera",
                 (since,),
@@ -182,7 +182,7 @@ class Spool:
             return dict(rows.fetchall())
 
     def close(self) -> None:
-        """Let others open it; waits for the call under way. Anyone who writes has to have ended before: see `Agent`."""
+        """Release the lock after the running call. Writers must have stopped before: see `Agent`."""
         with self._mutex:
             self._closed = True
             self._database.close()
@@ -198,7 +198,7 @@ class Spool:
                 _count(database, "evicted", 1)
 
     def _in_pieces(self, statement: str, values: dict[str, float], *, counter: str | None = None) -> None:
-        """Repeat a change of `:most` rows until none is left; an event that has to be added waits for one piece."""
+        """Repeat a change of `:most` rows until none is left, so that a new event waits for one transaction only."""
         changed = _AT_ONCE
         while changed == _AT_ONCE:
             with self._transaction() as database:
@@ -226,7 +226,7 @@ class Spool:
 
 
 def read_events(folder: Path, *, count: int, camera: str | None = None) -> tuple[list[Spooled], list[Unreadable]]:
-    """The newest events, newest first, and invalid rows among them; works next to a running agent.
+    """Returns the newest events, newest first, and invalid rows among them. Works next to a running agent.
 
     Raises `SpoolUnusable`.
     """
@@ -237,7 +237,7 @@ def read_events(folder: Path, *, count: int, camera: str | None = None) -> tuple
 
 
 def read_counts(folder: Path) -> SpoolCounts:
-    """Content and counters of a spool; works next to a running agent. Raises `SpoolUnusable`."""
+    """Returns content and counters of a spool. Works next to a running agent. Raises `SpoolUnusable`."""
     with _reading(folder) as database:
         return _counts(database)
 
@@ -246,7 +246,7 @@ def read_counts(folder: Path) -> SpoolCounts:
 def _reading(folder: Path) -> Generator[sqlite3.Connection]:
     path = folder / FILE
     if not path.is_file():
-        raise SpoolUnusable(f"{folder} has no events: no camera agent has recorded there. Name its folder: --home.")
+        raise SpoolUnusable(f"{folder} has no events: no camera agent has recorded there. Pass its folder: --home.")
     try:
         with contextlib.closing(_connect(f"{path.resolve().as_uri()}?mode=ro")) as database:
             yield database
@@ -257,7 +257,7 @@ def _reading(folder: Path) -> Generator[sqlite3.Connection]:
 def _open(folder: Path) -> sqlite3.Connection:
     database = _connect(f"{(folder / FILE).resolve().as_uri()}?mode=rwc")
     try:
-        # A power cut must not take what was committed; what was deleted must not stay in the file.
+        # Committed events must survive a power cut; deleted ones must not stay in the file.
         database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;")
         database.executescript(SCHEMA)
         if database.execute(HAS_TOTALS).fetchone() is None:
@@ -274,8 +274,8 @@ def _connect(uri: str) -> sqlite3.Connection:
 
 def _unusable(folder: Path, error: sqlite3.Error) -> SpoolUnusable:
     return SpoolUnusable(
-        f"The spool in {folder} cannot be used: {error}. Where its file is damaged, move {FILE}* away and start again; "
-        "what was forwarded is in the data lake."
+        f"The spool in {folder} cannot be used: {error}. If its file is damaged, move {FILE}* away and restart; "
+        "uploaded events are in the data lake."
     )
 
 
@@ -284,9 +284,9 @@ def _count(database: sqlite3.Connection, name: str, more: int) -> None:
 
 
 def _first_to_go(database: sqlite3.Connection) -> tuple[int, int, int]:
-    """Number, size and state of the oldest that was forwarded or set aside, or else of the oldest that waits.
+    """Number, size and state of the oldest uploaded or invalid event, else of the oldest waiting one.
 
-    One query for each state: no index has the order "forwarded first, then by age", and sorting takes all rows.
+    One query per state: no index has the order "uploaded first, then by age", and sorting would read all rows.
     """
     for forwarded in (1, 2, 0):
         found = database.execute(
@@ -294,13 +294,15 @@ def _first_to_go(database: sqlite3.Connection) -> tuple[int, int, int]:
         ).fetchone()
         if found is not None:
             return found
-    raise sqlite3.DatabaseError("the totals speak of events that are not there")
+    raise sqlite3.DatabaseError("the totals count events that do not exist")
 
 
 def _counts(database: sqlite3.Connection) -> SpoolCounts:
     known = database.execute(HAS_TOTALS).fetchone()
     waiting, kept, size = database.execute(
-        "SELECT waiting, kept, bytes FROM totals" if known else TOTALS_OF_ALL  # none yet: an earlier petpark's spool
+        "SELECT waiting, kept, bytes FROM totals"
+        if known
+        else TOTALS_OF_ALL  # none yet: the spool of an earlier version of petpark
     ).fetchone()
     counters = dict(database.execute("SELECT name, value FROM counters"))
     return SpoolCounts(waiting=waiting, kept=kept, bytes=size, **counters)

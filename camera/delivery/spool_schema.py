@@ -1,4 +1,4 @@
-"""Tables, indexes and statements of the spool. Every statement takes the same time however many events there are.
+"""Tables, indexes and statements of the spool. The time of a statement does not depend on the number of events.
 
 `forwarded` is 0 or 1, or 2 for an invalid row that is skipped.
 """
@@ -27,9 +27,9 @@ TOTALS_OF_ALL = "SELECT coalesce(sum(forwarded = 0), 0), count(*), coalesce(sum(
 
 HAS_TOTALS = "SELECT 1 FROM sqlite_schema WHERE name = 'totals'"
 
-# What `counts` and the bound need, kept by the database itself, so that it is committed with the change and no writer
-# can forget it: adding up all rows would take longer with each event. The totals of a spool that an earlier petpark
-# made are added up once, when it is opened: the table comes with its row and triggers, or not at all.
+# Totals for `counts` and the bound, kept by triggers, so that they are committed with the change and no writer can
+# forget them; adding up all rows would take longer with each event. The totals of a spool from an earlier version of
+# petpark are added up once, when it is opened: table, row and triggers are created in one transaction.
 TOTALS = """
 BEGIN IMMEDIATE;
 CREATE TABLE totals (waiting INTEGER NOT NULL, kept INTEGER NOT NULL, bytes INTEGER NOT NULL);

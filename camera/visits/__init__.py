@@ -1,1 +1,1 @@
-"""From predictions to visits: when one begins and ends, and which picture of it may be kept."""
+"""From predictions to visits: when one begins and ends, and which picture of it is kept."""

@@ -1,8 +1,8 @@
-"""What is kept of a picture: little, and of people less. Faces and number plates become blocks that nothing undoes.
+"""Kept pictures are small, and faces and number plates in them are replaced by coarse blocks, irreversibly.
 
-The detectors are OpenCV's Haar cascades. They find what looks into the camera, and miss profiles, covered and turned
-faces: `docs/design/camera.md` has figures. Two things stand behind them. A kept picture is small, so that a face which
-was missed is unrecognisable unless it fills a good part of it; and `Blur.EVERYTHING` makes blocks of the whole.
+The detectors are OpenCV's Haar cascades. They find faces that look into the camera, and miss profiles, covered and
+turned faces: `docs/design/camera.md` has figures. Two safeguards: a kept picture is small, so that a missed face is
+unrecognisable unless it fills much of the picture; and `Blur.EVERYTHING` replaces the whole picture by blocks.
 """
 
 import io
@@ -22,25 +22,25 @@ type Pixels = npt.NDArray[np.uint8]
 logger = logging.getLogger(__name__)
 
 SEARCH_WIDTH = 480
-"""Pictures are searched at this width; a face below 20 of these pixels is below 8 pixels of what is kept."""
+"""Width for detection; a face below 20 of these pixels is below 8 pixels in the kept picture."""
 KEPT_WIDTH = 192
 _QUALITY = 80
 _MARGIN = 0.35
-"""Share of its size that a found area grows by on each side: hair and ears recognise people too."""
+"""Share by which a found area is enlarged on each side: hair and ears identify people, too."""
 _BLOCKS = 4
-"""Blocks across a hidden area: 48 numbers remain of it, whatever its size."""
+"""Blocks across a hidden area: 48 numbers remain of it, for any size."""
 _EVERYTHING = (16, 9)
 _FINE, _FAST = 1.1, 1.2
-"""Factor between the sizes that are searched; the cascade of frontal faces earns the finer one."""
+"""Scale factor between detection sizes; the cascade for frontal faces gains by the finer one."""
 _SMALLEST_FACE = 20
 _SMALLEST_PLATE = (30, 10)
 
 
 class Blur(StrEnum):
-    """What is hidden."""
+    """What is blurred."""
 
     FOUND = "found"
-    """Faces and number plates that the detectors find; the whole picture when they fail."""
+    """Detected faces and number plates; the whole picture if the detectors fail."""
     EVERYTHING = "everything"
 
 
@@ -59,16 +59,16 @@ type Detector = Callable[[Pixels], Sequence[Area]]
 
 
 class Cascades:
-    """Faces from the front and from both sides, and number plates. Not for several threads at once."""
+    """Detects frontal faces, profiles from both sides, and number plates. Not thread-safe."""
 
     def __init__(self) -> None:
         self._frontal = _cascade("haarcascade_frontalface_alt2.xml")
         self._profile = _cascade("haarcascade_profileface.xml")
         self._plates = _cascade("haarcascade_russian_plate_number.xml")
-        cv2.setNumThreads(1)  # events are rare; the cores are for decoding and for the endpoint
+        cv2.setNumThreads(1)  # events are rare; the cores are needed for decoding and for the endpoint
 
     def __call__(self, pixels: Pixels) -> list[Area]:
-        """Search one picture."""
+        """Returns the areas to hide in one picture."""
         grey = np.asarray(cv2.equalizeHist(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)), np.uint8)
         width = grey.shape[1]
         face = (_SMALLEST_FACE, _SMALLEST_FACE)
@@ -79,7 +79,7 @@ class Cascades:
 
 
 def kept_picture(image: Image.Image, *, blur: Blur, detector: Detector) -> bytes:
-    """The JPEG that may be stored: small, without metadata, with what identifies people hidden."""
+    """Returns the JPEG that may be stored: small, without metadata, with faces and number plates hidden."""
     picture = _at_most(image.convert("RGB"), SEARCH_WIDTH)
     hidden = _coarse(picture, *_EVERYTHING) if blur is Blur.EVERYTHING else _hide_found(picture, detector)
     file = io.BytesIO()
@@ -88,10 +88,10 @@ def kept_picture(image: Image.Image, *, blur: Blur, detector: Detector) -> bytes
 
 
 def shows_people(image: Image.Image, detector: Detector) -> bool:
-    """Whether a face or a number plate is found; true if the search fails."""
+    """Returns whether a face or a number plate is found; true if the detection fails."""
     try:
         return bool(detector(np.asarray(_at_most(image.convert("RGB"), SEARCH_WIDTH))))
-    except Exception:  # whatever a detector fails on
+    except Exception:  # any detector error
         logger.exception("face and number plate detection unavailable")
         return True
 
@@ -99,7 +99,7 @@ def shows_people(image: Image.Image, detector: Detector) -> bool:
 def _hide_found(picture: Image.Image, detector: Detector) -> Image.Image:
     try:
         areas = detector(np.asarray(picture))
-    except Exception:  # whatever a detector fails on, an unsearched picture is not kept
+    except Exception:  # any detector error: blur everything
         logger.exception("face and number plate detection unavailable; blurring the whole picture")
         return _coarse(picture, *_EVERYTHING)
     hidden = picture.copy()
@@ -111,8 +111,8 @@ def _hide_found(picture: Image.Image, detector: Detector) -> Image.Image:
 
 
 def _coarse(picture: Image.Image, across: int, down: int) -> Image.Image:
-    """A picture of blocks, each the mean of what it hides; the blur only rounds their edges."""
-    # Sums of integers are exact, so what differs only below a block leaves no trace at all.
+    """A picture of blocks, each the mean of its pixels; the blur only softens their edges."""
+    # Sums of integers are exact, so differences within a block leave no trace.
     sums = np.asarray(picture, dtype=np.int64)
     counts = np.ones((picture.height, picture.width, 1), dtype=np.int64)
     for axis, parts in ((0, min(down, picture.height)), (1, min(across, picture.width))):

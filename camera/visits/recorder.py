@@ -1,4 +1,4 @@
-"""The only door to the disk: makes the picture that may be kept, then commits the event."""
+"""The only writer to the spool: makes the picture that may be kept, then commits the event."""
 
 import io
 import logging
@@ -17,19 +17,19 @@ from camera.visits.privacy import Blur, Detector, kept_picture
 logger = logging.getLogger(__name__)
 
 _QUEUE = 64
-"""Events on their way to the disk; beyond it cameras wait and skip frames."""
+"""Length of the queue; beyond it cameras wait and skip frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unblurred:
-    """An event with the frame that stands for it, as the camera took it; never stored."""
+    """An event with its unblurred frame, which is never stored."""
 
     event: Event
     photo: bytes
 
 
 class Recorder:
-    """One thread for all cameras: the search for faces takes longer than a frame may wait."""
+    """One thread for all cameras, because face detection takes longer than a frame may wait."""
 
     def __init__(self, spool: Spool, *, blur: Blur, detector: Detector, clock: Clock, metrics: AgentMetrics) -> None:
         self._spool = spool
@@ -41,24 +41,24 @@ class Recorder:
         self._queue: queue.Queue[Unblurred | None] = queue.Queue(_QUEUE)
 
     def record(self, unblurred: Unblurred) -> None:
-        """Hand over an event; waits where the disk cannot keep up."""
+        """Queue an event; blocks while the queue is full."""
         self._queue.put(unblurred)
 
     def run(self) -> None:
-        """Record until `finish`, and everything that was handed over before it."""
+        """Record until `finish`, including everything queued before it."""
         while (unblurred := self._queue.get()) is not None:
             try:
                 self._write(unblurred)
-            except Exception:  # a full disk, a broken picture: the next event may fit
+            except Exception:  # a full disk or a broken picture: the next event may succeed
                 self._metrics.unrecorded.labels(unblurred.event.camera).inc()
                 logger.exception("event not recorded", extra={"camera": unblurred.event.camera})
 
     def finish(self) -> None:
-        """Nothing comes any more."""
+        """No more events will be queued."""
         self._queue.put(None)
 
     def kept(self, photo: bytes) -> bytes:
-        """The picture that may be kept, or shown, of a photo."""
+        """Returns the picture of a photo that may be kept or shown."""
         with self._searching, Image.open(io.BytesIO(photo)) as image:
             return kept_picture(image, blur=self._blur, detector=self._detector)
 

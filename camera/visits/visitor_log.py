@@ -1,4 +1,4 @@
-"""From one camera's answers to events: `visits` decides, this module adds ids and times."""
+"""From one camera's predictions to events: `visits` decides, this module adds ids and times."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,11 +43,11 @@ class VisitorLog:
 
     @property
     def visiting(self) -> tuple[str, ...]:
-        """Labels of the visits under way."""
+        """Labels of the active visits."""
         return self._presence.visiting
 
     def take(self, snapshot: Snapshot, probabilities: Mapping[str, float]) -> None:
-        """Take in an answer."""
+        """Process a prediction."""
         seen = ClassifiedFrame(
             at=snapshot.arrived, probabilities=probabilities, moving=snapshot.moving, picture=snapshot
         )
@@ -55,7 +55,7 @@ class VisitorLog:
         self._record(changes, snapshot)
 
     def elapse(self, now: float) -> None:
-        """Let time pass."""
+        """Advance to a later time without a frame."""
         self._presence, changes = elapse(self._presence, now, self._rules)
         self._record(changes, None)
 
@@ -68,7 +68,7 @@ class VisitorLog:
         for change in changes:
             track = change.track
             if isinstance(change, Began):
-                assert now is not None  # noqa: S101 - only an answer begins a visit
+                assert now is not None  # noqa: S101 - only a prediction begins a visit
                 began = now.taken - (now.arrived - track.first)
                 self._open[track.label] = visit = _Visit(id=new_id(), began=began, clock=now.clock)
                 self.visits += 1

@@ -1,6 +1,6 @@
-"""From answers about single frames to visits: hysteresis as a pure state machine, one track a label.
+"""From predictions for single frames to visits: hysteresis as a pure state machine, one track per label.
 
-Times are seconds of a clock that never jumps. Nothing here knows cameras, threads or files.
+Times are seconds of a clock that never jumps. Independent of cameras, threads and files.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from camera.settings import VisitRules
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifiedFrame[P]:
-    """One classified frame. `picture` is what stands for it, kept for the best frame of a visit."""
+    """One classified frame. `picture` is kept for the best frame of a visit."""
 
     at: float
     probabilities: Mapping[str, float]
@@ -22,7 +22,7 @@ class ClassifiedFrame[P]:
 
 @dataclass(frozen=True, kw_only=True)
 class BestFrame[P]:
-    """The frame that speaks most clearly for a track."""
+    """The frame with the highest probability of a track."""
 
     score: float
     picture: P
@@ -30,7 +30,7 @@ class BestFrame[P]:
 
 @dataclass(frozen=True, kw_only=True)
 class Track[P]:
-    """What is known of one label: a candidate, or (`confirmed`) a visit."""
+    """The state of one label: a candidate, or (`confirmed`) a visit."""
 
     label: str
     first: float
@@ -46,7 +46,7 @@ class Ending(StrEnum):
     LEFT = "left"
     QUIET = "quiet"
     UNSEEN = "unseen"
-    """No frame was classified any more: camera or endpoint is unreachable, so the end is unknown."""
+    """No more frames were classified: camera or endpoint is unreachable, so the end is unknown."""
     STOPPED = "stopped"
 
 
@@ -59,7 +59,7 @@ class Began[P]:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended[P]:
-    """A visit is over; it was last seen at `track.last`."""
+    """A visit ended; it was last seen at `track.last`."""
 
     track: Track[P]
     why: Ending
@@ -78,14 +78,14 @@ class VisitTracker[P]:
 
     @property
     def visiting(self) -> tuple[str, ...]:
-        """Labels of the visits under way, sorted."""
+        """Labels of the active visits, sorted."""
         return tuple(sorted(label for label, track in self.tracks.items() if track.confirmed))
 
 
 def advance[P](
     before: VisitTracker[P], seen: ClassifiedFrame[P], rules: VisitRules
 ) -> tuple[VisitTracker[P], list[Change[P]]]:
-    """Take in one frame; frames come in order of time."""
+    """Process one frame; frames come in order of time. Returns the next state and the changes."""
     elapsed, changes = elapse(before, seen.at, rules)
     tracks = dict(elapsed.tracks)
     for label, score in seen.probabilities.items():
@@ -102,7 +102,7 @@ def advance[P](
 
 
 def elapse[P](before: VisitTracker[P], now: float, rules: VisitRules) -> tuple[VisitTracker[P], list[Change[P]]]:
-    """Let time pass without a frame: what has not been seen for too long is gone, in the order in which it went."""
+    """Advance without a frame. Returns the next state and the ended visits, in the order of their ends."""
     kept: dict[str, Track[P]] = {}
     changes: list[Change[P]] = []
     ends = {label: (_end(track, rules), label) for label, track in before.tracks.items()}
@@ -116,7 +116,7 @@ def elapse[P](before: VisitTracker[P], now: float, rules: VisitRules) -> tuple[V
 
 
 def close[P](before: VisitTracker[P]) -> tuple[VisitTracker[P], list[Ended[P]]]:
-    """End every visit, for the agent stops."""
+    """End every visit, because the agent stops. Returns the next state and the ended visits."""
     ended = [Ended(track=track, why=Ending.STOPPED) for track in before.tracks.values() if track.confirmed]
     return VisitTracker(), ended
 
@@ -136,7 +136,7 @@ def _next[P](
 
 
 def _end[P](track: Track[P], rules: VisitRules) -> float:
-    """When the track will have ended, if nothing of it is seen any more."""
+    """When the track ends if it is not seen again."""
     return min(track.last + rules.leave_seconds, track.moved + rules.quiet_seconds)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from infra.configuration.prices import PriceTable, RegionPrices
+from infra.configuration.prices import PriceTable, PriceUnknown, RegionPrices
+from infra.configuration.schedules import runs_per_month
 from infra.configuration.settings import StackSettings
 
 HOURS = 730
@@ -16,8 +17,14 @@ HOURS = 730
 COMPONENTS = ("endpoint", "monitoring", "platform")
 """What has a monthly cost, in this order; training is paid for by the hour."""
 
-DATA_GB, LOGS_GB, ALARMS = 50, 2, 10
-"""Assumptions: GB of photos and models, GB of logs per month, the most alarms on single signals."""
+DATA_GB, LOGS_GB, ALARMS = 50, 2, 11
+"""Assumptions: GB of photos and models, GB of logs per month, the most alarms on single signals of an endpoint."""
+
+MACHINE_METRICS, SPENDING_METRICS, FOUND_METRICS = 24, 1, 3
+"""Metrics of the owner's alarms: on state machines, on spending, and on the drift jobs of each stack."""
+
+SMALL_JOB_MINUTES = 10
+"""Assumption, not measured: duration of a scheduled job on a small instance, from launch to termination."""
 
 OBJECTIVE_METRICS: Mapping[str, int] = MappingProxyType({"instance": 4, "autoscaled": 5})
 """Metrics in the two objectives' alarms, by kind of endpoint; each alarm costs as many alarms as it reads metrics."""
@@ -34,8 +41,8 @@ EGRESS_GB, KMS_REQUESTS, PHOTOS = 10, 100_000, 100_000
 POLLED_OBJECTS = 3
 """Reads of each poll: the channel, decisions about its version, experiments. docs/design/scale.md"""
 
-METRICS: Mapping[str, int] = MappingProxyType({"instance": 8, "autoscaled": 5})
-"""Metrics made from log lines, by kind of endpoint; a load balancer's own metrics are free."""
+METRICS: Mapping[str, int] = MappingProxyType({"instance": 11, "autoscaled": 8})
+"""Metric filters on an endpoint's logs, by its kind; a load balancer's own metrics are free."""
 
 _BALANCER_ZONES = 2
 _KEYS = 2
@@ -69,6 +76,29 @@ def monthly(settings: StackSettings, table: PriceTable) -> list[Item]:
     """
     prices = table.region(settings.region)
     return [*_endpoint(settings, prices), *_monitoring(settings, prices), *_platform(settings, prices)]
+
+
+def listed(settings: StackSettings, table: PriceTable) -> dict[str, str | float] | None:
+    """The stack's list prices for reports: USD per month without training, and per GB-month of stored objects.
+
+    `prices_of` is the date of the oldest price in the table. None if the table lacks a price.
+    """
+    try:
+        prices = table.region(settings.region)
+        stored = prices.service("s3_gb_month")
+    except PriceUnknown:
+        return None
+    if (month := month_total(settings, table)) is None:
+        return None
+    return {"month": month, "gb_month": stored, "prices_of": prices.oldest.isoformat()}
+
+
+def month_total(settings: StackSettings, table: PriceTable) -> float | None:
+    """The stack's list price in USD per month without training. None if the table lacks a price."""
+    try:
+        return round(sum(item.month for item in monthly(settings, table)), 2)
+    except PriceUnknown:
+        return None
 
 
 def training_hour(settings: StackSettings, table: PriceTable) -> float:
@@ -125,16 +155,36 @@ def _monitoring(settings: StackSettings, prices: RegionPrices) -> Iterator[Item]
     def item(name: str, month: float, assumption: str) -> Item:
         return Item(component="monitoring", name=name, month=month, assumption=assumption)
 
-    metrics = ALARMS + WINDOWS * OBJECTIVE_METRICS[settings.endpoint.kind]
+    owner = settings.platform_stack is None
+    found = FOUND_METRICS * len(_compared(settings))
+    of_pipeline = MACHINE_METRICS + SPENDING_METRICS + found if owner else 0
+    metrics = ALARMS + WINDOWS * OBJECTIVE_METRICS[settings.endpoint.kind] + of_pipeline
     yield item(f"alarms on {metrics} metrics", metrics * prices.service("alarm_month"), "at most")
     composite = NOTIFYING * COMPOSITE_ALARM
     yield item(f"{NOTIFYING} composite alarms", composite, "a page and a ticket for each objective")
     yield item("dashboard", DASHBOARD, "not among an account's first three, which are free")
-    metrics = METRICS[settings.endpoint.kind]
-    yield item(f"{metrics} metrics from the log", metrics * prices.service("metric_month"), "each seen every hour")
+    metrics = METRICS[settings.endpoint.kind] + (found + SPENDING_METRICS if owner else 0)
+    yield item(f"{metrics} metrics of its own", metrics * prices.service("metric_month"), "each seen every hour")
     stored = LOGS_GB * settings.log_days * 12 / 365  # GB at any time
     logs = LOGS_GB * prices.service("log_gb") + stored * prices.service("log_gb_month")
     yield item("logs", logs, f"{LOGS_GB} GB a month, kept for {settings.log_days} days, uncompressed")
+
+
+def _compared(settings: StackSettings) -> tuple[str, ...]:
+    """The stacks with drift jobs."""
+    pipeline = settings.pipeline
+    return () if settings.platform_stack or pipeline.drift_schedule is None else pipeline.drift_stacks
+
+
+def _scheduled_jobs(settings: StackSettings) -> list[tuple[str, float]]:
+    """Scheduled jobs on small instances, with their number per month."""
+    pipeline, compared = settings.pipeline, _compared(settings)
+    jobs = [
+        (f"comparisons of recorded predictions, of {', '.join(compared)}", pipeline.drift_schedule, len(compared)),
+        ("monthly reports", pipeline.report_schedule, 1),
+        ("monitoring pages", pipeline.monitoring_schedule, 1),
+    ]
+    return [(name, each * runs_per_month(schedule)) for name, schedule, each in jobs if schedule is not None]
 
 
 def _platform(settings: StackSettings, prices: RegionPrices) -> Iterator[Item]:
@@ -147,6 +197,11 @@ def _platform(settings: StackSettings, prices: RegionPrices) -> Iterator[Item]:
     requests = KMS_REQUESTS / 10_000 * prices.service("kms_10k_requests")
     keys = _KEYS * prices.service("kms_key_month") + requests
     yield item(f"{_KEYS} KMS keys", keys, f"{KMS_REQUESTS:,} requests a month; buckets ask once for many objects")
+    kind = settings.pipeline.small_types[0].name
+    hour = prices.instance_hour(kind) + prices.service("public_ipv4_hour")
+    for name, count in _scheduled_jobs(settings):
+        usd = count * SMALL_JOB_MINUTES / 60 * hour
+        yield item(f"{count:.0f} {name}", usd, f"{SMALL_JOB_MINUTES} minutes each on a {kind}")
     yield item("S3 storage", DATA_GB * prices.service("s3_gb_month"), f"{DATA_GB} GB of photos and models")
     each = prices.service("s3_1k_writes") + prices.service("s3_1k_reads")
     yield item("S3 requests", PHOTOS / 1000 * each, f"{PHOTOS:,} photos a month, written and read once")

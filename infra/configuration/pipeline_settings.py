@@ -5,8 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from infra.configuration.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
+from infra.configuration.schedules import valid_schedule
+from registry.halving import rung_epochs
+from training.errors import SpecMalformed
+from training.hyper_parameters import RECIPES, refuse_idle
 
 NONE: Final = "none"
 
@@ -19,9 +24,15 @@ MOST_DAYS: Final = 300
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 
 _SETTINGS = re.compile(r"([a-z_]+=[^\s\"%{}]+( [a-z_]+=[^\s\"%{}]+)*)?")
-_SCHEDULE = re.compile(r"none|rate\([1-9][0-9]{0,3} (minutes?|hours?|days?)\)|cron\([^()\"]{9,60}\)")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-_METRIC = re.compile(r"[a-z_]{1,40}")
+_STACK = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+"""Part of schedule names, which have at most 64 characters."""
+MOST_STACKS: Final = 10
+_METRIC = re.compile(r"balanced_accuracy|accuracy|recall_(?=.{1,63}\Z)[^\s\"%{}]+( [^\s\"%{}]+)*")
+"""Metrics for which trials have an interval (`training.search.choice.check_metric`).
+
+Names of classes may have single spaces inside (`training.dataset.labels.clean_label`).
+"""
 
 
 class PipelineInvalid(ValueError):
@@ -79,6 +90,19 @@ class PipelineSettings:
     schedule: str | None = None
     """When the newest manifest starts one: an expression of EventBridge Scheduler."""
     janitor_minutes: int = 15
+    drift_schedule: str | None = None
+    """When drift jobs run: an EventBridge Scheduler expression."""
+    drift_stacks: tuple[str, ...] = ("test", "prod")
+    """Stacks whose recorded predictions they test."""
+    rollback_hours: int = 24
+    """An alarm does not roll back a version that had been active for longer when it started."""
+    report_schedule: str | None = None
+    """When the report on the last month is generated, in time zone `report_zone`."""
+    monitoring_schedule: str | None = None
+    """When the monitoring page is generated, in the same time zone."""
+    report_language: str = "en"
+    report_zone: str = "UTC"
+    """The park's time zone, for reports and their schedules."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "PipelineSettings":
@@ -96,9 +120,31 @@ class PipelineSettings:
         settings = cls(**read)
         if settings.search_epochs and len(settings.search) < 3:
             raise PipelineInvalid(["search_epochs needs at least three trials in search: a rung keeps one in three"])
+        if refused := settings.refused_trainings():
+            raise PipelineInvalid(refused)
+        if settings.reminder_hours > settings.certification_days * 24:
+            raise PipelineInvalid(["reminder_hours must be at most certification_days: a wait ends with a reminder"])
         if settings.job_usd > settings.execution_usd or settings.execution_usd > settings.month_usd:
             raise PipelineInvalid(["job_usd, execution_usd and month_usd must ascend: each contains the one before"])
         return settings
+
+    def refused_trainings(self) -> list[str]:
+        """Why trainings and trials with `recipe`, `search` and `rounds` would end with SpecMalformed; no duplicates."""
+        rungs = rung_epochs(len(self.search), self.search_epochs)
+        trials = {f"search {text!r}": (text, *(f"epochs={epochs}" for epochs in rungs)) for text in self.search}
+        trained = {
+            f"rounds {text!r}{f' after search {best!r}' if best else ''}": (best, text)
+            for best in self.search or ("",)
+            for text in self.rounds
+        }
+        problems: dict[str, str] = {}
+        for name, texts in {**trials, **trained}.items():
+            settings = " ".join(texts).split()
+            try:
+                refuse_idle(RECIPES[self.recipe].with_settings(settings), settings)
+            except SpecMalformed as error:
+                problems.setdefault(str(error), name)
+        return [f"{name}, with recipe {self.recipe}: {problem}" for problem, name in problems.items()]
 
 
 @dataclass(frozen=True)
@@ -130,6 +176,14 @@ def _text(pattern: re.Pattern[str], expected: str, *, absent: bool = False) -> E
     return Expected(expected, read)
 
 
+def _schedule(examples: str) -> Expected:
+    def read(value: Any) -> str | None:
+        _require(isinstance(value, str) and (value == NONE or valid_schedule(value)))
+        return None if value == NONE else value
+
+    return Expected(f"{examples}, or {NONE}; cron has six fields, one of its two days being ?", read)
+
+
 def _list(least: int, most: int, expected: str) -> Expected:
     def read(value: Any) -> tuple[str, ...]:
         _require(isinstance(value, list) and least <= len(value) <= most)
@@ -137,6 +191,22 @@ def _list(least: int, most: int, expected: str) -> Expected:
         return tuple(value)
 
     return Expected(expected, read)
+
+
+def _stacks(value: Any) -> tuple[str, ...]:
+    _require(isinstance(value, list) and 1 <= len(value) <= MOST_STACKS)
+    _require(all(isinstance(each, str) and _STACK.fullmatch(each) for each in value))
+    _require(len(set(value)) == len(value))
+    return tuple(value)
+
+
+def _zone(value: Any) -> str:
+    # Names of the IANA database begin so; posix/…, right/…, localtime and Factory are files of this machine's only.
+    _require(isinstance(value, str) and re.fullmatch(r"(?!Factory)[A-Z][A-Za-z0-9_+/-]{1,49}", value) is not None)
+    try:
+        return ZoneInfo(value).key
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"{value} is not a time zone") from error
 
 
 def _boolean(value: Any) -> bool:
@@ -171,12 +241,12 @@ EXPECTED: Final[Mapping[str, Expected]] = MappingProxyType(
         "job_usd": _USD,
         "execution_usd": _USD,
         "month_usd": _USD,
-        "recipe": _text(re.compile(r"[a-z0-9-]{1,40}"), "the name of a recipe, such as transfer"),
-        "rounds": _list(1, 10, 'a list of 1 to 10 texts such as "epochs=40 learning_rate=0.001", or ""'),
-        "search": _list(0, MOST_TRIALS, f"a list of at most {MOST_TRIALS} texts such as learning_rate=0.001, or []"),
+        "recipe": _text(re.compile("|".join(RECIPES)), f"the name of a recipe: {', '.join(RECIPES)}"),
+        "rounds": _list(1, 10, 'a list of 1 to 10 texts such as "views=8 flips=1", or ""'),
+        "search": _list(0, MOST_TRIALS, f"a list of at most {MOST_TRIALS} texts such as views=8, or []"),
         "search_epochs": _integer(0, 10_000),
         "search_parallel": _integer(1, MOST_TRIALS),
-        "search_metric": _text(_METRIC, "a metric with an interval, such as balanced_accuracy"),
+        "search_metric": _text(_METRIC, "balanced_accuracy, accuracy, or recall_ and a class, such as recall_dog"),
         "reminder_hours": _integer(1, 24 * 30),
         "certification_days": _integer(1, MOST_DAYS),
         "canary_percent": _integer(0, 50),
@@ -184,8 +254,15 @@ EXPECTED: Final[Mapping[str, Expected]] = MappingProxyType(
         "prod_stack": _text(_NAME, f"the name of a stack, or {NONE}", absent=True),
         "prod_channel": _text(re.compile(r"[a-z][a-z0-9-]{0,30}"), "the name of a channel"),
         "on_manifest": _BOOLEAN,
-        "schedule": _text(_SCHEDULE, f"rate(7 days), cron(0 3 * * ? *), or {NONE}", absent=True),
+        "schedule": _schedule("rate(7 days), cron(0 3 * * ? *)"),
         "janitor_minutes": _integer(1, 1440),
+        "drift_schedule": _schedule("rate(6 hours), cron(30 * * * ? *)"),
+        "drift_stacks": Expected(f"a list of 1 to {MOST_STACKS} stacks", _stacks),
+        "rollback_hours": _integer(1, 24 * 30),
+        "report_schedule": _schedule("cron(0 6 1 * ? *)"),
+        "monitoring_schedule": _schedule("rate(1 day), cron(0 6 * * ? *)"),
+        "report_language": _text(re.compile("en|es|ca"), "en, es or ca"),
+        "report_zone": Expected("a time zone such as Europe/Madrid, or UTC", _zone),
     }
 )
 """How each name is read, and how `docs/settings.md` describes it."""

@@ -33,7 +33,7 @@ SERVICES: Mapping[str, str] = MappingProxyType(
         "s3_gb_month": "a GB in S3 Standard, a month, of the first 50 TB",
     }
 )
-"""What is priced besides instances, and per what."""
+"""What is priced apart from instances, and the unit of each price."""
 
 
 class PriceUnknown(ValueError):
@@ -120,14 +120,14 @@ class PriceTable:
 def age_notes(prices: RegionPrices, today: date) -> tuple[str, ...]:
     """How old a region's prices are, in sentences; the second is a warning beyond `STALE_DAYS`."""
     days = prices.age_days(today)
-    said = (
+    sentence = (
         f"Prices of {prices.name}: instances of {prices.instances.date}, the rest of {prices.services.date}; "
         f"the older ones are {days} days old."
     )
     if days <= STALE_DAYS:
-        return (said,)
+        return (sentence,)
     return (
-        said,
+        sentence,
         f"Warning: prices older than {STALE_DAYS} days may be wrong. `petpark prices refresh --region {prices.name}` "
         "reads today's.",
     )

@@ -3,14 +3,17 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from ipaddress import IPv4Network
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pulumi
 
+from infra.configuration import alarm_actions
+from infra.configuration.alarm_actions import Action, AlarmActions
 from infra.configuration.endpoint_settings import EndpointSettings, read_endpoint
 from infra.configuration.instance_types import InstanceType
 from infra.configuration.objectives import PERCENTAGES, Objective
@@ -21,6 +24,9 @@ from registry.channel_policy import ChannelPolicy
 from registry.gates import StackGates
 
 __all__ = ["SettingsInvalid", "StackSettings", "TrainingSettings", "load", "read"]
+
+_PROJECT_FOLDER = Path(__file__).resolve().parents[2]
+"""The folder that has `Pulumi.yaml` and a file for each stack."""
 
 OWN = "own"
 """Value of `petpark:platform` in the stack that owns the platform; others name that stack."""
@@ -34,7 +40,7 @@ _LONGEST_LOCK_DAYS = 36_500
 _EXPIRES_EXPECTED = f"a day such as 2026-12-31, or {NONE!r}"
 
 LONGEST_CERTIFICATE_DAYS = 3_650
-"""A certificate says that somebody looked at a version; ten years on nobody has."""
+"""A certificate means that a person examined a version; after ten years that is no longer useful."""
 
 _LONGEST_TELEMETRY_DAYS = 3_650
 
@@ -116,6 +122,14 @@ class StackSettings:
     objectives: Mapping[Objective, str]
     """The percentage of requests of which each objective must be true."""
     alarm_email: str | None
+    pager_url: str | None = field(repr=False)
+    """HTTPS endpoint that also receives pages; a secret."""
+    chat_webhook: str | None = field(repr=False)
+    """Webhook for chat messages; a secret."""
+    alarm_actions: AlarmActions
+    """Actions of each alarm."""
+    runbook_url: str | None
+    """URL of the runbook for links; if None, alarms name its path in the repository."""
     training: TrainingSettings
     pipeline: PipelineSettings
     endpoint: EndpointSettings
@@ -126,13 +140,34 @@ def load() -> StackSettings:
     """Read the configuration of the stack that is being deployed. Raises `SettingsInvalid`."""
     config, provider = pulumi.Config(), pulumi.Config("aws")
     require_tags(provider.get("defaultTags"), project=pulumi.get_project(), stack=pulumi.get_stack())
-    return read(config.get, region=provider.get("region"), namespace=config.name)
+    settings = read(config.get, region=provider.get("region"), namespace=config.name)
+    require_stacks(settings, project=_PROJECT_FOLDER)
+    return settings
+
+
+def require_stacks(settings: StackSettings, *, project: Path) -> None:
+    """Raise `SettingsInvalid` unless each stack named by the pipeline has a `Pulumi.<stack>.yaml` in `project`.
+
+    Otherwise a scheduled job, or the last stage after hours of training, would be the first to fail.
+    """
+    if settings.platform_stack is not None:
+        return
+    known = sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in project.glob("Pulumi.*.yaml"))
+    named = {"prod_stack": [settings.pipeline.prod_stack or ""], "drift_stacks": settings.pipeline.drift_stacks}
+    wrong = [
+        f"petpark:pipeline.{key} has {name!r}; expected a stack with a file Pulumi.{name}.yaml: {', '.join(known)}"
+        for key, names in named.items()
+        for name in names
+        if name and name not in known
+    ]
+    if wrong:
+        raise SettingsInvalid("\n".join([*wrong, "correct the name, or create the stack's file first"]))
 
 
 def require_tags(given: str | None, *, project: str, stack: str) -> None:
     """Raise `SettingsInvalid` unless the provider's default tags name this stack and its last day.
 
-    Budgets count by them, and roles that deploy may change only what bears their stack's name.
+    Budgets count by them, and roles that deploy may change only resources with their stack's tag.
     """
     try:
         tags: Any = json.loads(given or "{}")["tags"]
@@ -185,6 +220,10 @@ def read_from(values: Reader, region: str | None) -> StackSettings:
         latency_alarm_ms=values.integer("latency_alarm_ms", 1, 60_000),
         objectives={each: values.one_of(f"{each}_objective", PERCENTAGES) for each in Objective},
         alarm_email=values.email("alarm_email"),
+        pager_url=values.secret_url("pager_url"),
+        chat_webhook=values.secret_url("chat_webhook"),
+        alarm_actions=_alarm_actions(values),
+        runbook_url=values.page("runbook_url"),
         training=_training(values),
         pipeline=_pipeline(values, platform_stack),
         endpoint=endpoint,
@@ -195,6 +234,9 @@ def read_from(values: Reader, region: str | None) -> StackSettings:
         ),
     )
     _refuse_too_many_names(values, settings)
+    _refuse_actions_that_cannot_be(values, settings)
+    _refuse_movers_of_the_pipelines_channels(values, settings)
+    _refuse_an_undeclared_channel(values, settings)
     return settings
 
 
@@ -225,6 +267,28 @@ def _refuse_too_many_names(values: Reader, settings: StackSettings) -> None:
         values.refuse("channels", f"movers that make a policy of {size:,} characters", expected)
 
 
+def _refuse_movers_of_the_pipelines_channels(values: Reader, settings: StackSettings) -> None:
+    """The pipeline moves channels as promoter under its instance's id, which a list of movers cannot contain."""
+    if settings.platform_stack is not None:
+        return
+    moved = {settings.endpoint.channel: "[]: the pipeline moves this channel, and movers are people"}
+    if settings.pipeline.prod_stack is not None:
+        moved[settings.pipeline.prod_channel] = (
+            "[], as the pipeline moves this channel, and movers are people; or prod_stack: none in petpark:pipeline, "
+            "which leaves the move to them"
+        )
+    for name, expected in moved.items():
+        if name in settings.channels and (movers := settings.channels[name].movers):
+            values.refuse(f"channels.{name}.movers", ", ".join(movers), expected)
+
+
+def _refuse_an_undeclared_channel(values: Reader, settings: StackSettings) -> None:
+    """After hours of training, no rule would say who may move it."""
+    pipeline, declared = settings.pipeline, settings.channels
+    if settings.platform_stack is None and declared and pipeline.prod_stack and pipeline.prod_channel not in declared:
+        values.refuse("pipeline.prod_channel", pipeline.prod_channel, f"one of channels: {', '.join(declared)}")
+
+
 def _network(values: Reader) -> str:
     """Read the stack's own block of addresses; one that machines cannot have is refused."""
     block = values.network("network", range(16, 23))
@@ -234,7 +298,7 @@ def _network(values: Reader) -> str:
 
 
 def _photo_sources(values: Reader, platform_stack: str | None) -> tuple[str, ...]:
-    """Read where photos may come from besides disks; only the platform's owner has a role to grant it to."""
+    """Read the buckets that photos may come from; only the platform's owner has a role to grant them to."""
     found = values.texts("photo_sources", _SOURCE, "a list of buckets, or of bucket/prefix without * ? $, or []")
     if platform_stack and found:
         expected = f"[] where platform is not {OWN!r}: put them into Pulumi.{platform_stack}.yaml"
@@ -263,6 +327,22 @@ def _pipeline(values: Reader, platform_stack: str | None) -> PipelineSettings:
     if found and platform_stack:
         values.refuse("pipeline", ", ".join(found), _owners(platform_stack))
     return values.pipeline("pipeline", found or {})
+
+
+def _alarm_actions(values: Reader) -> AlarmActions:
+    """Read the actions of alarms."""
+    return values.alarm_actions("alarm_actions", values.mapping("alarm_actions", alarm_actions.EXPECTED) or {})
+
+
+def _refuse_actions_that_cannot_be(values: Reader, settings: StackSettings) -> None:
+    """Chat needs a webhook, and EventBridge cannot start a state machine in another account."""
+    used = settings.alarm_actions.used
+    if Action.CHAT in used and settings.chat_webhook is None:
+        expected = "chat_webhook as well: pulumi config set --secret petpark:chat_webhook https://…"
+        values.refuse("alarm_actions", Action.CHAT.value, expected)
+    if settings.platform_stack and settings.accounts and any(each.changes for each in used):
+        expected = f"no {Action.ROLLBACK} or {Action.START_PIPELINE} in a stack with an account of its own"
+        values.refuse("alarm_actions", ", ".join(sorted(used)), expected)
 
 
 def _owners(stack: str) -> str:

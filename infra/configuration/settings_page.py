@@ -94,9 +94,11 @@ def _shown(stack: _Stack, full: str) -> str:
 def _inside(key: str, owner: _Stack) -> Iterator[str]:
     """What a structured setting consists of: its own checks say what a value may be."""
     if key == "pipeline":
-        said = owner.values[f"{PROJECT}:pipeline"]
+        values = owner.values[f"{PROJECT}:pipeline"]
         for name, each in EXPECTED.items():
-            yield from _item(f"`{name}`: {each.expected}; {owner.name} `{json.dumps(said[name], ensure_ascii=False)}`")
+            yield from _item(
+                f"`{name}`: {each.expected}; {owner.name} `{json.dumps(values[name], ensure_ascii=False)}`"
+            )
     if key != "gates":
         return
     values = owner.values[f"{PROJECT}:gates"]
@@ -148,13 +150,13 @@ def _changes(full: str, check: Check, stack: _Stack, table: PriceTable) -> str:
             step = 1 if value < highest else -1
             after = _cost(stack.read({full: str(value + step)})[0], table)
             return _difference(before, after, "for 1 more", step)
-        said = [
+        parts = [
             _difference(before, _cost(stack.read({full: choice})[0], table), f"with `{choice}`")
             for choice in _others(check.choices, stack.texts[full])
         ]
     except PriceUnknown:
         return "not known"
-    return ", ".join(one for one in said if one)
+    return ", ".join(one for one in parts if one)
 
 
 def _others(choices: tuple[str, ...], current: str) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeGuard, cast
 
+from infra.configuration.alarm_actions import NO_ACTIONS, AlarmActions, AlarmActionsInvalid
 from infra.configuration.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
 from infra.configuration.pipeline_settings import PipelineInvalid, PipelineSettings
-from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
+from registry.channel_policy import COMPARABLE, STRICT, ChannelPolicy, ChannelPolicyInvalid, comparable
 from registry.gates import GatesInvalid, StackGates
 
 _PROVIDERS = frozenset({"cpu", "cuda", "openvino", "tensorrt"})
@@ -22,6 +23,19 @@ NONE = "none"
 
 EXPIRES = "petpark:expires"
 """The tag with a stack's last day, after which `petpark teardown` destroys it; `NONE` for a stack that stays."""
+
+SEALED = "https://sealed.invalid/"
+"""Placeholder for a secret address that cannot be decrypted here. https://www.rfc-editor.org/rfc/rfc2606"""
+
+_PAGE = re.compile(rf"{NONE}|(?=.{{10,200}}$)https://[A-Za-z0-9.-]+(:[0-9]{{1,5}})?(/[-A-Za-z0-9._~/?=&%@:+]*)?")
+_URL = re.compile(
+    r"https://([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}(:[0-9]{1,5})?"
+    r"([/?](%[0-9A-Fa-f]{2}|[-()_.!~';/?:@&=+$,A-Za-z0-9]){0,1700})?"
+    r"|http://127\.0\.0\.1:[0-9]{1,5}/[^\s\"<>]*"
+)
+"""A URL that EventBridge accepts, without user, fragment and `*`, its placeholder. Plain HTTP is allowed on loopback
+only, because the URL is a secret.
+https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_ApiDestination.html"""
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 SHORT_NAME = "a short name of lower-case letters, digits and hyphens"
@@ -82,12 +96,12 @@ class Reader:
         self._wrong.append(f"{self._full(key)} is {_shown(found)}; expected {_shown(expected)}")
 
     def optional(self, key: str, absent: str) -> str | None:
-        """Read a text; None where it is the word for "deliberately empty"."""
+        """Read a text; None if it is the word for "deliberately empty"."""
         value = self._read(key, lambda text: text or None, f"a value, or {absent!r}", "")
         return None if value == absent else value
 
     def stack(self, key: str, absent: str) -> str | None:
-        """Read the name of a stack; None where it is the word for "deliberately empty".
+        """Read the name of a stack; None if it is the word for "deliberately empty".
 
         https://www.pulumi.com/docs/iac/concepts/stacks/
         """
@@ -97,16 +111,22 @@ class Reader:
         return None if value == absent else value
 
     def email(self, key: str) -> str | None:
-        """Read an address of e-mail; None where it is deliberately empty."""
+        """Read an address of e-mail; None if it is deliberately empty."""
         expected = f"an address such as park@example.org, or {NONE!r}"
         value = self._read(key, lambda text: text if text == NONE or _EMAIL.fullmatch(text) else None, expected, NONE)
         return None if value == NONE else value
 
     def host_name(self, key: str) -> str | None:
-        """Read a DNS name, in lower case; None where it is deliberately empty."""
+        """Read a DNS name, in lower case; None if it is deliberately empty."""
         fits = re.compile(rf"{NONE}|(?=.{{4,253}}$)({_LABEL}\.)+[a-z][a-z0-9-]*[a-z0-9]")
         expected = f"a DNS name such as photos.park.example, in lower case, or {NONE!r}"
         value = self._read(key, lambda text: text if fits.fullmatch(text) else None, expected, NONE)
+        return None if value == NONE else value
+
+    def page(self, key: str) -> str | None:
+        """Read the https address of a page; None if it is deliberately empty."""
+        expected = f"an https address without spaces, quotes and #, of at most 200 characters, or {NONE!r}"
+        value = self._read(key, lambda text: text if _PAGE.fullmatch(text) else None, expected, NONE)
         return None if value == NONE else value
 
     def name(self, key: str) -> str:
@@ -253,12 +273,15 @@ class Reader:
         return self._read(key, parse, expected, ())
 
     def channel_policy(self, key: str, value: Any) -> ChannelPolicy:
-        """Read one channel's policy."""
+        """Read one channel's policy. A metric that no version has would never refuse one."""
         try:
-            return ChannelPolicy.from_dict(value if isinstance(value, dict) else {})
+            policy = ChannelPolicy.from_dict(value if isinstance(value, dict) else {})
         except ChannelPolicyInvalid as problem:
             self._wrong.append(f"{self._full(key)}: {problem}")
             return STRICT
+        if policy.metric is not None and not comparable(policy.metric):
+            self._wrong.append(f"{self._full(key)}: `metric` is {policy.metric!r}; expected {COMPARABLE}")
+        return policy
 
     def stack_gates(self, key: str, value: Mapping[str, Any]) -> StackGates:
         """Read gates and checks."""
@@ -275,6 +298,30 @@ class Reader:
         except PipelineInvalid as refused:
             self._wrong += [f"{self._full(key)}: {problem}" for problem in refused.problems]
             return PipelineSettings()
+
+    def alarm_actions(self, key: str, value: Mapping[str, Any]) -> AlarmActions:
+        """Read the actions of alarms."""
+        try:
+            return AlarmActions.from_dict(value)
+        except AlarmActionsInvalid as refused:
+            self._wrong += [f"{self._full(key)}: {problem}" for problem in refused.problems]
+            return NO_ACTIONS
+
+    def secret_url(self, key: str) -> str | None:
+        """Read an address that is a secret; None if it is 'none'. Errors do not show its value.
+
+        In a stack's file, read without Pulumi, it is encrypted: then the result is a placeholder.
+        """
+        expected = f"an https address with a host name and without user, * and #, set with --secret, or {NONE!r}"
+        self.checks[key] = Check(expected=expected)
+        value = self._get(key)
+        if value is not None and value.startswith('{"secure"'):
+            return SEALED
+        if value == NONE:
+            return None
+        if value is None or not _URL.fullmatch(value):
+            self.refuse(key, None if value is None else "(hidden)", expected)
+        return value
 
     def _full(self, key: str) -> str:
         return key if ":" in key else f"{self._namespace}:{key}"

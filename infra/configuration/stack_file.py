@@ -48,7 +48,9 @@ def _config(root: Path, stack: str) -> dict[str, Any]:
     try:
         document = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SettingsUnusable(f"{path} does not exist; `pulumi stack init {stack}` needs it beside it") from None
+        raise SettingsUnusable(
+            f"{path} does not exist; `pulumi stack init {stack}` needs it in the same folder"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsUnusable(f"{path} holds no settings: {place(error)}") from None
     except OSError as error:

@@ -52,7 +52,7 @@ def _stack(urn: str) -> str:
 
 
 def _policy(rule: Rule, limits: LimitsOf) -> Policy:
-    told = f"{rule.demands} See {rule.source}"
+    text = f"{rule.demands} See {rule.source}"
     level = EnforcementLevel(rule.severity)
     if rule.each is not None and rule.alone:
 
@@ -68,14 +68,14 @@ def _policy(rule: Rule, limits: LimitsOf) -> Policy:
             context = Context(stack=Stack((resource,)), limits=limits(args.urn))
             _report(rule.judge(resource, context), report)
 
-        return ResourceValidationPolicy(rule.name, told, one, level, url=rule.source)
+        return ResourceValidationPolicy(rule.name, text, one, level, url=rule.source)
 
     def whole(args: StackValidationArgs, report: ReportViolation) -> None:
         if args.resources:
             context = Context(stack=Stack(_resources(args.resources)), limits=limits(args.resources[0].urn))
             _report(rule.findings(context), report)
 
-    return StackValidationPolicy(rule.name, told, whole, level, url=rule.source)
+    return StackValidationPolicy(rule.name, text, whole, level, url=rule.source)
 
 
 def _resources(declared: Iterable[PolicyResource]) -> tuple[Resource, ...]:

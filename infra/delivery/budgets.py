@@ -1,4 +1,4 @@
-"""A monthly budget for each stack: who hears of it, and what stops when it is used up."""
+"""A monthly budget for each stack: who is notified, and what is stopped when it is used up."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ costs. https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-best
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetsArgs:
-    """What each stack may cost, and whom a used-up budget keeps from starting anything."""
+    """What each stack may cost, and which roles may start nothing once its budget is used up."""
 
     account: pulumi.Input[str]
     monthly_usd: Mapping[str, int]
@@ -30,7 +30,7 @@ class BudgetsArgs:
 class Budgets(Component):
     """Budgets by the tag `petpark:stack`, their topic, and the policy that they apply.
 
-    They are not in the stacks that they limit: whoever deploys a stack could change its budget.
+    They are not in the stacks that they limit: anyone who deploys a stack could change its budget.
     """
 
     def __init__(self, name: str, args: BudgetsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -45,7 +45,7 @@ class Budgets(Component):
 
     def _create_topic(self) -> aws.sns.Topic:
         topic = aws.sns.Topic(**self.child("alarms"), tags=self.tagged("alarms"))
-        may_publish = document(policies.hear_budgets, topic=topic.arn, account=self.args.account)
+        may_publish = document(policies.receive_budget_alerts, topic=topic.arn, account=self.args.account)
         aws.sns.TopicPolicy(**self.child("alarms-policy"), arn=topic.arn, policy=may_publish)
         if self.args.email is not None:
             aws.sns.TopicSubscription(

@@ -36,7 +36,7 @@ class DeliverySettings:
     """Of Pulumi's state; None if Pulumi Cloud keeps it."""
     alarm_email: str | None
     stopped_roles: tuple[str, ...]
-    """Names of roles that may start no instances once a budget is used up, besides those that deploy."""
+    """Names of roles, in addition to those that deploy, that may start no instances once a budget is used up."""
 
 
 def load() -> DeliverySettings:

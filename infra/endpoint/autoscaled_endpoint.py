@@ -6,13 +6,14 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.alarms.signals import Signal, measure
 from infra.configuration.endpoint_settings import HEALTH_PORT
 from infra.configuration.objectives import Objective
 from infra.endpoint.alarms import MonitoredSignal
 from infra.endpoint.endpoint_instance import EndpointArgs, create_machine, start_script
 from infra.endpoint.endpoint_kind import EndpointKind
 from infra.endpoint.host_name import HostName, HostNameArgs
-from infra.endpoint.signals import COUNTED, STATE, Share, Signal, measure, shares
+from infra.endpoint.signals import COUNTED, STATE, Share, shares
 
 IN_SERVICE_PATH = "/healthz/in-service"
 

@@ -16,7 +16,9 @@ from infra.network import Network
 from infra.policies import ResourceNames
 from infra.resource_names import ResourceNameOutputs
 from registry.channel_policy import STRICT
-from registry.layout import Role, Variable, api_keys_prefix
+from registry.layout.model_store import api_keys_prefix
+from registry.layout.roles import Role
+from registry.layout.variables import Variable
 
 
 @dataclass(frozen=True, kw_only=True)

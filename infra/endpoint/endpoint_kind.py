@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from infra.alarms.signals import Signal
 from infra.component import Component
 from infra.configuration.objectives import Objective
 from infra.endpoint.alarms import MonitoredSignal
-from infra.endpoint.signals import Share, Signal
+from infra.endpoint.signals import Share
 
 
 class EndpointKind(Component):

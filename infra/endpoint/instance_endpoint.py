@@ -3,9 +3,10 @@
 import pulumi
 import pulumi_aws as aws
 
+from infra.alarms.signals import measure
 from infra.endpoint.endpoint_instance import EndpointArgs, create_machine, start_script
 from infra.endpoint.endpoint_kind import EndpointKind
-from infra.endpoint.signals import ANSWERED, COUNTED, STATE, measure, shares
+from infra.endpoint.signals import ANSWERED, COUNTED, STATE, shares
 from infra.instances.instance_base import METADATA_OPTIONS
 
 

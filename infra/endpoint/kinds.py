@@ -7,6 +7,6 @@ from infra.endpoint.instance_endpoint import InstanceEndpoint
 
 
 def create_endpoint(name: str, args: EndpointArgs) -> EndpointKind:
-    """Make an endpoint of the kind that the stack asks for."""
+    """Create the kind of endpoint that the stack's settings select."""
     kinds = {"instance": InstanceEndpoint, "autoscaled": AutoscaledEndpoint}
     return kinds[args.settings.kind](name, args)

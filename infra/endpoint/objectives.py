@@ -8,23 +8,16 @@ Alerts", https://sre.google/workbook/alerting-on-slos/#6-multiwindow-multi-burn-
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from infra.alarms.rules import RUNBOOK, described
+from infra.configuration.alarm_actions import Severity
 from infra.configuration.objectives import Objective
-from infra.endpoint.alarms import RUNBOOK
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 LEAST_REQUESTS: Final = 20
 """A window with fewer requests raises no alarm: one error among three requests is no outage."""
-
-
-class Severity(StrEnum):
-    """What an alarm leads to: somebody is called now, or looks at it on a working day."""
-
-    PAGE = "page"
-    TICKET = "ticket"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +106,14 @@ def burn_alarms(objectives: Mapping[Objective, str]) -> list[BurnAlarm]:
             threshold=round(burn.rate * budget(percent), 6),
         )
         for objective, percent in objectives.items()
-        for burn in _reachable(percent)
+        for burn in reachable(percent)
         for window in burn.windows
     ]
 
 
-def objective_alarms(objectives: Mapping[Objective, str], *, latency_ms: int) -> list[ObjectiveAlarm]:
+def objective_alarms(
+    objectives: Mapping[Objective, str], *, latency_ms: int, runbook: str = RUNBOOK
+) -> list[ObjectiveAlarm]:
     """Returns what notifies: a page and a ticket for each objective."""
     bad = {
         Objective.AVAILABILITY: "answered with an error (status 500 and above)",
@@ -127,7 +122,7 @@ def objective_alarms(objectives: Mapping[Objective, str], *, latency_ms: int) ->
     found: list[ObjectiveAlarm] = []
     for objective, percent in objectives.items():
         for severity in Severity:
-            burns = [burn for burn in _reachable(percent) if burn.severity is severity]
+            burns = [burn for burn in reachable(percent) if burn.severity is severity]
             names = [tuple(_part(objective, burn, window) for window in burn.windows) for burn in burns]
             if not burns:
                 continue
@@ -137,9 +132,11 @@ def objective_alarms(objectives: Mapping[Objective, str], *, latency_ms: int) ->
                 ObjectiveAlarm(
                     name=name,
                     severity=severity,
-                    description=(
+                    description=described(
+                        name,
                         f"{severity.capitalize()}: too many requests are {bad[objective]}. The error budget of the "
-                        f"objective, {percent} %, burns {rates} as fast as it may. {RUNBOOK}#{name}"
+                        f"objective, {percent} %, burns {rates} as fast as allowed.",
+                        runbook,
                     ),
                     rule=" OR ".join(f'(ALARM("{{{long}}}") AND ALARM("{{{short}}}"))' for long, short in names),
                     parts=tuple(part for pair in names for part in pair),
@@ -152,5 +149,6 @@ def _part(objective: Objective, burn: Burn, window: Window) -> str:
     return f"{objective}-{burn.rate:g}x-{window.name}".replace(".", "-")
 
 
-def _reachable(percent: str) -> list[Burn]:
+def reachable(percent: str) -> list[Burn]:
+    """Returns the burn rates that are at most 100 % bad requests, the fastest first."""
     return [burn for burn in BURNS if burn.rate * budget(percent) < 1]

@@ -4,25 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-import pulumi
-import pulumi_aws as aws
-
-from infra.component import Component
+from infra.alarms.signals import Signal
 from infra.configuration.objectives import Objective
 from infra.endpoint.alarms import MonitoredSignal
 from registry import log_lines
 from registry.log_lines import LogValue
-
-
-@dataclass(frozen=True, kw_only=True)
-class Signal:
-    """A CloudWatch metric of an endpoint."""
-
-    namespace: str
-    metric: str
-    dimensions: Mapping[str, pulumi.Input[str]]
-    milliseconds: float = 1.0
-    """For times: milliseconds per unit of the metric."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +43,9 @@ STATE: Mapping[MonitoredSignal, LogValue] = {
     MonitoredSignal.REFUSED: log_lines.REFUSING,
     MonitoredSignal.STORE: log_lines.STORE_SILENT_SECONDS,
     MonitoredSignal.CERTIFICATION: log_lines.CERTIFICATE_DAYS,
+    MonitoredSignal.DISK: log_lines.DISK_PERCENT,
+    MonitoredSignal.OTHER_VERSION: log_lines.OTHER_VERSION_SECONDS,
+    MonitoredSignal.TELEMETRY_LOST: log_lines.TELEMETRY_LOST,
 }
 
 
@@ -79,24 +68,3 @@ def shares(
         ),
         Objective.LATENCY: Share(bad=(counts[Count.SLOW],), total=counts[Count.REQUESTS]),
     }
-
-
-def measure[Key: StrEnum](
-    component: Component, log_group: aws.cloudwatch.LogGroup, values: Mapping[Key, LogValue]
-) -> dict[Key, Signal]:
-    """Make a metric of each number in the lines of a log group."""
-    signals: dict[Key, Signal] = {}
-    for what, value in values.items():
-        signal = Signal(namespace=pulumi.get_project(), metric=f"{pulumi.get_stack()}-endpoint-{what}", dimensions={})
-        aws.cloudwatch.LogMetricFilter(
-            **component.child(what),
-            log_group_name=log_group.name,
-            pattern=value.pattern,
-            metric_transformation={
-                "namespace": signal.namespace,
-                "name": signal.metric,
-                "value": f"$.{value.field}",
-            },
-        )
-        signals[what] = signal
-    return signals

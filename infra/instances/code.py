@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from infra.component import Component
 from infra.instances import code_bundle
 from infra.instances.user_data import Bundle
-from registry.layout import code_key
+from registry.layout.workspace import code_key
 
 _BUILT = Path("build")
 

@@ -6,7 +6,17 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-CONTENT = ("bootstrap.sh", "camera", "imaging", "petpark", "registry", "requirements", "serving", "training")
+CONTENT = (
+    "bootstrap.sh",
+    "camera",
+    "imaging",
+    "monitoring",
+    "petpark",
+    "registry",
+    "requirements",
+    "serving",
+    "training",
+)
 """What an instance needs; everything else of the repository stays out."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can say

@@ -32,7 +32,7 @@ class InstanceBaseArgs:
     answers: bool = False
     """Whether they run jobs, and so answer task tokens."""
     more: Sequence[pulumi.Input[str]] = ()
-    """ARNs that `grants` is given besides."""
+    """Further ARNs that are passed to `grants`."""
 
 
 class InstanceBase(Component):

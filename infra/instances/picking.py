@@ -108,7 +108,7 @@ def _part(part: str) -> tuple[str, int | float | str]:
         if match := re.fullmatch(pattern, part, re.ASCII):
             value = read(match["value"])
             if value == 0:
-                raise NeedUnclear(f"{part!r} asks for nothing: leave it out, or state more than 0")
+                raise NeedUnclear(f"{part!r} requires nothing: omit it, or state more than 0")
             return field, value
     raise NeedUnclear(f"{part!r} is not understood; parts are separated by commas: {_FORMS}")
 

@@ -14,7 +14,8 @@ from infra.instances.user_data import Bundle, job_script
 from infra.network import Network
 from infra.policies import Document, ResourceNames
 from infra.resource_names import ResourceNameOutputs
-from registry.layout import Role, Variable
+from registry.layout.roles import Role
+from registry.layout.variables import Variable
 
 VOLUME_GB = 30
 """The image, the environment with PyTorch (5 GB), and a model."""
@@ -34,7 +35,7 @@ class SmallArgs:
     bundle: pulumi.Output[Bundle]
     log_days: int
     max_minutes: int
-    """After which an instance ends itself; a canary that takes longer goes on in another one."""
+    """Time after which an instance terminates itself; a canary that takes longer continues on another one."""
     roles: Mapping[Role, pulumi.Input[str]]
     """ARN of each operator role."""
 
@@ -107,7 +108,7 @@ def job_user_data(
 
 
 def _job_environment(places: ResourceNames, log_group: str, settings: PipelineSettings) -> dict[Variable, str]:
-    """What the user data tells a worker, besides what its tags say."""
+    """What the user data passes to a worker, in addition to its tags."""
     return {
         Variable.MODEL_STORE: places.model_store,
         Variable.DATA_LAKE: places.data_lake,

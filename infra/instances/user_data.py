@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from registry.layout import ATTEMPT_TAG, BOOTS, JOB_TAG, JOBS, Variable
+from registry.layout.jobs import ATTEMPT_TAG, BOOTS, JOB_TAG, JOBS
+from registry.layout.variables import Variable
 
 LIMIT_BYTES = 16_384
 """EC2's limit, before base64. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""
@@ -23,22 +24,6 @@ class Bundle:
     bucket: str
     key: str
     sha256: str
-
-
-def training_script(*, region: str, bundle: Bundle, environment: Mapping[Variable, str], max_minutes: int) -> str:
-    """Run one job, named by the instance's tag, and end the instance whatever happens."""
-    return "\n".join(
-        [
-            _HEAD,
-            _METADATA,
-            _ENDING.format(minutes=max_minutes),
-            _HOME,
-            _names(region, environment),
-            _JOB,
-            _fetch(bundle),
-            _start("training"),
-        ]
-    )
 
 
 def job_script(*, region: str, bundle: Bundle, environment: Mapping[Variable, str], max_minutes: int) -> str:
@@ -69,7 +54,7 @@ def serving_script(*, region: str, bundle: Bundle, environment: Mapping[Variable
 
 
 def _names(region: str, environment: Mapping[Variable, str]) -> str:
-    values = {"AWS_DEFAULT_REGION": region, **_PATIENCE, **environment}
+    values = {"AWS_DEFAULT_REGION": region, **_METADATA_RETRIES, **environment}
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(values.items()))
 
 
@@ -78,12 +63,12 @@ def _fetch(bundle: Bundle) -> str:
     return _FETCH.format(source=source, sha256=shlex.quote(bundle.sha256))
 
 
-def _start(purpose: Literal["training", "serving", "job"]) -> str:
+def _start(purpose: Literal["job", "serving"]) -> str:
     return f'bash "$PETPARK_HOME/code/bootstrap.sh" {purpose}\n'
 
 
 # AWS's SDKs ask the metadata service for credentials once, for a second: an instance that boots is busier than that.
-_PATIENCE = {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
+_METADATA_RETRIES = {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
 
 _HEAD = """\
 #!/bin/bash
@@ -186,7 +171,7 @@ _ATTEMPT = f"""\
 export {Variable.ATTEMPT}
 """
 
-# A fresh instance's role can take some seconds to be usable, hence the patience; six tries are two minutes at most
+# A fresh instance's role can take some seconds to be usable, hence the retries; six attempts are two minutes at most
 # when S3 refuses and fourteen when it is silent.
 _FETCH = """\
 archive="$PETPARK_HOME/code.zip"

@@ -1,4 +1,4 @@
-"""State machines as drawn graphs: `python -m infra.pipeline.graph` writes those of `docs/design/pipeline.md` anew.
+"""Graphs of state machines: `python -m infra.pipeline.graph` regenerates those in `docs/design/pipeline.md`.
 
 https://mermaid.js.org/syntax/flowchart.html
 """
@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.configuration.pipeline_settings import PipelineSettings
-from infra.pipeline import job_machine, lifecycle_machine
+from infra.pipeline import job_machine, study_machine
 from infra.pipeline.asl import WAITING, State, following
-from infra.pipeline.stages import FAILED, SYNC, LifecycleFacts
+from infra.pipeline.job.facts import JobFacts, LaunchTemplate
+from infra.pipeline.lifecycle import lifecycle_machine
+from infra.pipeline.lifecycle.stages import FAILED, SYNC, LifecycleFacts
 
 PAGE: Final = Path(__file__).parents[2] / "docs/design/pipeline.md"
 
 
 def drawn(definition: Mapping[str, Any]) -> str:
-    """A flowchart: jobs are boxes, decisions rhombs, waits for a person round, ends flags.
+    """A flowchart: jobs are boxes, Choice states diamonds, task-token waits rounded, end states flags.
 
-    What follows an error is a dotted line; the end to which every stage's error leads is left out.
+    A Catch is a dotted line; the Fail state that every stage shares is not drawn.
     """
     lines = ["flowchart TD"]
     for name, state in definition["States"].items():
@@ -44,13 +46,16 @@ def _shape(name: str, state: State) -> str:
 
 
 def definitions() -> dict[str, dict[str, Any]]:
-    """`pipeline` with all of its stages, and `job`."""
+    """`pipeline` with all stages, `job` and `study`."""
     settings = PipelineSettings(canary_percent=5, search=("a=1", "a=2", "a=3"), rounds=("", "a=1"))
-    kind = job_machine.LaunchTemplate(template="lt", usd_per_hour={"t3.large": 0.1}, spot=True)
+    kind = LaunchTemplate(template="lt", usd_per_hour={"t3.large": 0.1}, spot=True)
     lifecycle = LifecycleFacts(
         job="job",
+        study="study",
         workspace="workspace",
         lake="lake",
+        model="model",
+        model_store="store",
         topic="topic",
         code="code",
         gates={},
@@ -58,18 +63,23 @@ def definitions() -> dict[str, dict[str, Any]]:
         channel="test",
         settings=settings,
     )
-    job = job_machine.JobFacts(
+    job = JobFacts(
         workspace="workspace",
         subnets=["subnet"],
         machines={"training": kind, "small": kind},
         tags={},
         settings=settings,
     )
-    return {"pipeline": lifecycle_machine.definition(lifecycle), "job": job_machine.definition(job)}
+    study = study_machine.StudyFacts(job="job", workspace="workspace", usd_per_hour=0.1, settings=settings)
+    return {
+        "pipeline": lifecycle_machine.definition(lifecycle),
+        "job": job_machine.definition(job),
+        "study": study_machine.definition(study),
+    }
 
 
 def page(text: str) -> str:
-    """The design page with its graphs as the definitions are now."""
+    """The design page with its graphs regenerated."""
     for name, definition in definitions().items():
         mark = f"<!-- graph: {name} -->\n"
         before, _, rest = text.partition(mark)

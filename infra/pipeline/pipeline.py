@@ -1,6 +1,5 @@
-"""The pipeline as AWS runs it: four state machines, their roles and log, schedules and rules that start them."""
+"""The pipeline as AWS runs it: five state machines, their roles and log, schedules and rules that start them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +15,23 @@ from infra.configuration.settings import StackSettings
 from infra.instances.small import Small
 from infra.instances.training import Training
 from infra.network import Network
-from infra.pipeline import janitor_machine, job_machine, lifecycle_machine, trigger_machine
+from infra.pipeline import job_machine, study_machine, trigger_machine
+from infra.pipeline.alarms import action_machine
+from infra.pipeline.alarms.action_machine import ActionFacts
+from infra.pipeline.budgets import require_affordable
+from infra.pipeline.deployed_machine import Machine, deploy
 from infra.pipeline.hourly_prices import hourly
-from infra.pipeline.job_machine import JobFacts, LaunchTemplate
-from infra.pipeline.stages import LifecycleFacts
+from infra.pipeline.janitor import janitor_machine
+from infra.pipeline.janitor.janitor_machine import JanitorFacts
+from infra.pipeline.job.facts import END_SECONDS, JobFacts, LaunchTemplate
+from infra.pipeline.lifecycle import lifecycle_machine
+from infra.pipeline.lifecycle.stages import LifecycleFacts
+from infra.pipeline.study_machine import StudyFacts
 from infra.pipeline.trigger_machine import TriggerFacts
+from infra.pipeline.triggers import Scheduled, start_on_manifests, start_on_schedules
+from infra.pipeline.watching import watch
 from infra.resource_names import ResourceNameOutputs
-from registry.layout import Role
-
-ALIAS = "live"
-"""What everybody starts; each deployment moves it to the version that it published."""
+from registry.layout.roles import Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +48,12 @@ class PipelineArgs:
     code: str
     """Hash of the code bundle."""
     topic: pulumi.Input[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """A deployed state machine."""
-
-    arn: pulumi.Output[str]
-    alias: pulumi.Output[str]
-    """ARN of the alias."""
+    tickets: pulumi.Input[str]
+    """ARN of the topic for alarms that can wait and for the monthly report."""
 
 
 class Pipeline(Component):
-    """State machines `job`, `pipeline`, `start` and `janitor`: `docs/design/pipeline.md`."""
+    """State machines `job`, `study`, `pipeline`, `start`, `janitor` and `act`: `docs/design/pipeline.md`."""
 
     def __init__(self, name: str, args: PipelineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
@@ -65,34 +64,64 @@ class Pipeline(Component):
             retention_in_days=args.settings.log_days,
             tags=self.tags,
         )
+        self.usd_per_hour = self._hourly(args)
         self.job = self._create_job(args)
+        self.study = self._create_study(args)
         self.lifecycle = self._create_lifecycle(args)
         self.start = self._create_start(args)
         self.janitor = self._create_janitor(args)
+        self.act = self._create_act(args)
         self._let_people(args)
-        self._start_on_schedules()
+        start_on_schedules(
+            self, self.settings, Scheduled(job=self.job, start=self.start, janitor=self.janitor, act=self.act)
+        )
         if self.settings.on_manifest:
-            self._start_on_manifests(args)
-        self.outputs = {
-            "job": self.job.alias,
-            "pipeline": self.lifecycle.alias,
-            "start": self.start.alias,
-            "janitor": self.janitor.alias,
-            "log_group": self.log_group.name,
+            start_on_manifests(self, args.places.data_lake, self.start)
+        made = {
+            "job": self.job,
+            "study": self.study,
+            "pipeline": self.lifecycle,
+            "start": self.start,
+            "janitor": self.janitor,
+            "act": self.act,
         }
+        self.outputs: dict[str, pulumi.Input[Any]] = {
+            **{name: machine.alias for name, machine in made.items()},
+            "versions": {name: machine.version for name, machine in made.items()},
+            "log_group": self.log_group.name,
+            "small_log_group": args.small.machine.log_group.name,
+            "limits": {
+                "around_seconds": self.settings.boot_seconds + END_SECONDS,
+                "job_usd": self.settings.job_usd,
+                "execution_usd": self.settings.execution_usd,
+                "usd_per_hour": self.usd_per_hour["training"],
+            },
+        }
+        self.watched = watch(
+            self,
+            self.settings,
+            {"pipeline": self.lifecycle, "start": self.start, "act": self.act, "janitor": self.janitor},
+            log_group=args.small.machine.log_group,
+            least_accuracy=args.settings.gates.model.get("accuracy", 0.0),
+        )
         self.register_outputs(self.outputs)
 
     # State machines
 
-    def _create_job(self, args: PipelineArgs) -> Machine:
-        spot = args.settings.training.spot
-        training = args.training.job_template
-        small = args.small.template
+    def _hourly(self, args: PipelineArgs) -> dict[str, dict[str, float]]:
+        """USD an hour of each machine's types."""
         prices = load().region(args.settings.region)
-        usd = {
+        return {
             "training": hourly(prices, args.settings.training.instance_types, args.settings.training.volume_gb),
             "small": hourly(prices, self.settings.small_types, args.small.machine.args.volume_gb),
         }
+
+    def _create_job(self, args: PipelineArgs) -> Machine:
+        spot = args.settings.training.spot
+        training = args.training.template
+        small = args.small.template
+        usd = self.usd_per_hour
+        require_affordable(self.settings, usd)
 
         def define(places: policies.ResourceNames, templates: Sequence[str], subnets: Sequence[str]) -> dict[str, Any]:
             kinds = {
@@ -121,18 +150,38 @@ class Pipeline(Component):
             templates=[training.id, small.id],
             subnets=[subnet.id for subnet in args.network.instance_subnets],
         ).apply(lambda facts: define(**facts))
-        return self._create_machine("job", policy, definition)
+        return deploy(self, "job", policy=policy, definition=definition, log_group=self.log_group)
 
     def _instance_tags(self) -> dict[str, str]:
         """A fleet's own tags take the place of the template's with the same keys, and nobody relies on the others."""
         return {"petpark:project": pulumi.get_project(), "petpark:stack": pulumi.get_stack()}
 
+    def _create_study(self, args: PipelineArgs) -> Machine:
+        def define(job: str, places: policies.ResourceNames) -> dict[str, Any]:
+            dearest = max(self.usd_per_hour["training"].values())
+            return study_machine.definition(
+                StudyFacts(job=job, workspace=places.workspace, usd_per_hour=dearest, settings=self.settings)
+            )
+
+        policy = document(policies.run_study, places=args.places.resolved(), job=self.job.arn)
+        facts = pulumi.Output.all(job=self.job.alias, places=args.places.resolved())
+        return deploy(
+            self,
+            "study",
+            policy=policy,
+            definition=facts.apply(lambda found: define(**found)),
+            log_group=self.log_group,
+        )
+
     def _lifecycle_facts(self, args: PipelineArgs) -> pulumi.Output[LifecycleFacts]:
-        def facts(job: str, places: policies.ResourceNames, topic: str) -> LifecycleFacts:
+        def facts(job: str, study: str, places: policies.ResourceNames, topic: str) -> LifecycleFacts:
             return LifecycleFacts(
                 job=job,
+                study=study,
                 workspace=places.workspace,
                 lake=places.data_lake,
+                model=places.model,
+                model_store=places.model_store,
                 topic=topic,
                 code=args.code,
                 gates=args.settings.gates.to_dict(),
@@ -141,119 +190,81 @@ class Pipeline(Component):
                 settings=self.settings,
             )
 
-        return pulumi.Output.all(job=self.job.alias, places=args.places.resolved(), topic=args.topic).apply(
-            lambda found: facts(**found)
-        )
+        return pulumi.Output.all(
+            job=self.job.alias, study=self.study.alias, places=args.places.resolved(), topic=args.topic
+        ).apply(lambda found: facts(**found))
 
     def _create_lifecycle(self, args: PipelineArgs) -> Machine:
-        policy = document(policies.run_pipeline, places=args.places.resolved(), job=self.job.arn, topic=args.topic)
+        policy = document(
+            policies.run_pipeline,
+            places=args.places.resolved(),
+            machines=[self.job.arn, self.study.arn],
+            topic=args.topic,
+        )
         definition = self._lifecycle_facts(args).apply(lifecycle_machine.definition)
-        return self._create_machine("lifecycle", policy, definition)
+        return deploy(self, "lifecycle", policy=policy, definition=definition, log_group=self.log_group)
 
     def _create_start(self, args: PipelineArgs) -> Machine:
         policy = document(policies.start_pipeline, places=args.places.resolved(), pipeline=self.lifecycle.arn)
         facts = pulumi.Output.all(pipeline=self.lifecycle.alias, lifecycle=self._lifecycle_facts(args))
         definition = facts.apply(lambda found: trigger_machine.definition(TriggerFacts(**found)))
-        return self._create_machine("start", policy, definition)
+        return deploy(self, "start", policy=policy, definition=definition, log_group=self.log_group)
 
     def _create_janitor(self, args: PipelineArgs) -> Machine:
-        policy = document(policies.clean_up, template=args.small.template.arn, job=self.job.arn)
-        definition = pulumi.Output.from_input(janitor_machine.definition(pulumi.get_stack()))
-        return self._create_machine("janitor", policy, definition)
+        policy = document(
+            policies.clean_up,
+            places=args.places.resolved(),
+            template=args.small.template.arn,
+            job=self.job.arn,
+            namespace=pulumi.get_project(),
+        )
 
-    def _create_machine(
-        self, part: str, policy: pulumi.Output[str], definition: pulumi.Output[dict[str, Any]]
-    ) -> Machine:
-        role = aws.iam.Role(
-            **self.child(f"{part}-role"),
-            assume_role_policy=policies.as_json(policies.trust_service("states.amazonaws.com")),
-            tags=self.tags,
+        def define(places: policies.ResourceNames, job: str) -> dict[str, Any]:
+            return janitor_machine.definition(
+                JanitorFacts(
+                    stack=pulumi.get_stack(),
+                    workspace=places.workspace,
+                    job=job,
+                    boot_seconds=self.settings.boot_seconds,
+                    namespace=pulumi.get_project(),
+                )
+            )
+
+        facts = pulumi.Output.all(places=args.places.resolved(), job=self.job.alias)
+        definition = facts.apply(lambda found: define(**found))
+        return deploy(self, "janitor", policy=policy, definition=definition, log_group=self.log_group)
+
+    def _create_act(self, args: PipelineArgs) -> Machine:
+        policy = document(
+            policies.act_on_alarms, job=self.job.arn, start=self.start.arn, topics=[args.topic, args.tickets]
         )
-        grants = aws.iam.RolePolicy(**self.child(f"{part}-grants"), role=role.name, policy=policy)
-        machine = aws.sfn.StateMachine(
-            # Step Functions checks that the role may write the log when the state machine is made.
-            **self.child(part, pulumi.ResourceOptions(depends_on=[grants])),
-            role_arn=role.arn,
-            definition=definition.apply(lambda found: json.dumps(found, separators=(",", ":"))),
-            type="STANDARD",
-            publish=True,
-            logging_configuration={
-                "level": "ERROR",
-                "include_execution_data": False,
-                "log_destination": pulumi.Output.concat(self.log_group.arn, ":*"),
-            },
-            tags=self.tags,
+        facts = pulumi.Output.all(job=self.job.alias, start=self.start.alias, topic=args.topic, tickets=args.tickets)
+        stack, settings = pulumi.get_stack(), self.settings
+        definition = facts.apply(
+            lambda found: action_machine.definition(ActionFacts(**found, stack=stack, settings=settings))
         )
-        alias = aws.sfn.Alias(
-            **self.child(f"{part}-alias"),
-            name=ALIAS,
-            routing_configurations=[{"state_machine_version_arn": machine.state_machine_version_arn, "weight": 100}],
-        )
-        return Machine(arn=machine.arn, alias=alias.arn)
+        return deploy(self, "act", policy=policy, definition=definition, log_group=self.log_group)
 
     # Who starts and answers them
 
     def _let_people(self, args: PipelineArgs) -> None:
         """Publishers start, follow and stop; certifiers answer."""
-        machines = [self.job.arn, self.lifecycle.arn, self.start.arn]
+        machines = [self.job.arn, self.study.arn, self.lifecycle.arn, self.start.arn]
         aws.iam.RolePolicy(
             **self.child("publisher"),
             role=_name(args.roles[Role.PUBLISHER]),
-            policy=document(policies.follow_pipeline, machines=machines),
+            policy=document(
+                policies.follow_pipeline,
+                machines=machines,
+                janitor=self.janitor.arn,
+                log_group=args.small.machine.log_group.arn,
+            ),
         )
         aws.iam.RolePolicy(
             **self.child("certifier"),
             role=_name(args.roles[Role.CERTIFIER]),
             policy=document(policies.answer_tokens, places=args.places.resolved()),
         )
-
-    def _start_on_schedules(self) -> None:
-        role = self._trigger_role("scheduler", [self.start.arn, self.janitor.arn])
-        self._schedule("look", f"rate({self.settings.janitor_minutes} minutes)", self.janitor, {}, role)
-        if self.settings.schedule is not None:
-            self._schedule("schedule", self.settings.schedule, self.start, {"newest": True}, role)
-
-    def _schedule(
-        self, part: str, expression: str, machine: Machine, given: Mapping[str, Any], role: aws.iam.Role
-    ) -> None:
-        aws.scheduler.Schedule(
-            **self.child(part),
-            schedule_expression=_rate(expression),
-            flexible_time_window={"mode": "OFF"},
-            target={"arn": machine.alias, "role_arn": role.arn, "input": json.dumps(given)},
-        )
-
-    def _start_on_manifests(self, args: PipelineArgs) -> None:
-        """S3 tells EventBridge of every new object of the lake; the rule passes on those that may be manifests."""
-        role = self._trigger_role("events", [self.start.arn])
-        aws.s3.BucketNotification(**self.child("notification"), bucket=args.places.data_lake, eventbridge=True)
-        rule = aws.cloudwatch.EventRule(
-            **self.child("manifests"),
-            description="A new dataset manifest starts the pipeline",
-            event_pattern=document(trigger_machine.manifest_pattern, bucket=args.places.data_lake),
-            tags=self.tags,
-        )
-        aws.cloudwatch.EventTarget(
-            **self.child("manifests-target"), rule=rule.name, arn=self.start.alias, role_arn=role.arn
-        )
-
-    def _trigger_role(self, service: str, machines: Sequence[pulumi.Output[str]]) -> aws.iam.Role:
-        role = aws.iam.Role(
-            **self.child(f"{service}-role"),
-            assume_role_policy=policies.as_json(policies.trust_service(f"{service}.amazonaws.com")),
-            tags=self.tags,
-        )
-        aws.iam.RolePolicy(
-            **self.child(f"{service}-grants"),
-            role=role.name,
-            policy=document(policies.start_machines, machines=machines),
-        )
-        return role
-
-
-def _rate(expression: str) -> str:
-    """Scheduler takes `rate(1 minute)` and `rate(2 minutes)`, and no other number with either."""
-    return "rate(1 minute)" if expression == "rate(1 minutes)" else expression
 
 
 def _name(arn: pulumi.Input[str]) -> pulumi.Output[str]:

@@ -6,20 +6,24 @@ question with 404 only to those who may list (403 otherwise).
 """
 
 from infra.policies.buckets import ACCESS_LOG, access_log_bucket, lake_bucket, workspace_bucket, write_once_bucket
-from infra.policies.budgets import apply_policy, hear_budgets, start_nothing, trust_budgets
-from infra.policies.deploying import BUCKETS, ROLES, Deploying, deploy, preview
+from infra.policies.budgets import apply_policy, receive_budget_alerts, start_nothing, trust_budgets
+from infra.policies.deploying.stack import BUCKETS, ROLES, Deploying
+from infra.policies.deploying.workflows import deploy, preview
 from infra.policies.instances import endpoint, session_manager, training
 from infra.policies.keys import encryption_key, signing_key
-from infra.policies.launching import launch, person
 from infra.policies.operators import operator
+from infra.policies.people import person, watch_jobs
 from infra.policies.pipelines import (
+    act_on_alarms,
     answer_tasks,
     answer_tokens,
+    call_destinations,
     clean_up,
     deliver_logs,
     follow_pipeline,
     run_jobs,
     run_pipeline,
+    run_study,
     small_worker,
     start_machines,
     start_pipeline,
@@ -40,24 +44,26 @@ __all__ = [
     "ResourceNames",
     "Statement",
     "access_log_bucket",
+    "act_on_alarms",
     "answer_tasks",
     "answer_tokens",
     "apply_policy",
     "as_json",
+    "call_destinations",
     "clean_up",
     "deliver_logs",
     "deploy",
     "encryption_key",
     "endpoint",
     "follow_pipeline",
-    "hear_budgets",
     "lake_bucket",
-    "launch",
     "operator",
     "person",
     "preview",
+    "receive_budget_alerts",
     "run_jobs",
     "run_pipeline",
+    "run_study",
     "session_manager",
     "signing_key",
     "small_worker",
@@ -69,6 +75,7 @@ __all__ = [
     "trust_github",
     "trust_people",
     "trust_service",
+    "watch_jobs",
     "workspace_bucket",
     "write_once_bucket",
 ]

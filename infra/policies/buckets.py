@@ -17,15 +17,9 @@ from infra.policies.statements import (
     refuse_plain_http,
 )
 from registry.channel_policy import ChannelPolicy
-from registry.layout import (
-    EVENT_PICTURES,
-    EVENTS,
-    STACKS,
-    channel_prefix,
-    code_prefix,
-    experiments_prefix,
-    stack_outputs_key,
-)
+from registry.layout.data_lake import EVENT_PICTURES, EVENTS
+from registry.layout.model_store import channel_prefix, experiments_prefix
+from registry.layout.workspace import STACKS, code_prefix, stack_outputs_key
 from registry.telemetry import TELEMETRY
 
 ACCESS_LOG = "model-store/"
@@ -80,7 +74,7 @@ def workspace_bucket(bucket: str, accounts: Accounts) -> Document:
 
 
 def _list_outputs(bucket: str, accounts: Accounts) -> list[Statement]:
-    """Let other accounts list versions of stacks' outputs, which names stacks and no more."""
+    """Allow other accounts to list versions of stacks' outputs, which names stacks and no more."""
     if not accounts:
         return []
     listed = allow(["s3:ListBucketVersions"], [bucket_arn(bucket)], {"StringLike": {"s3:prefix": [f"{STACKS}*"]}})
@@ -89,7 +83,7 @@ def _list_outputs(bucket: str, accounts: Accounts) -> list[Statement]:
 
 
 def access_log_bucket(bucket: str, source: str, account: str) -> Document:
-    """Let S3 deliver the access log of the bucket `source`, and refuse plain HTTP.
+    """Allow S3 to deliver the access log of the bucket `source`, and refuse plain HTTP.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
     """

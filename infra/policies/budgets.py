@@ -9,7 +9,7 @@ BUDGETS = "budgets.amazonaws.com"
 
 
 def start_nothing() -> Document:
-    """Deny whatever begins to cost money by the hour; what runs goes on, and everything can be taken down.
+    """Deny whatever starts to cost money by the hour. What runs keeps running, and everything can be deleted.
 
     Instances that an Auto Scaling group starts are started by the service's own role: an endpoint keeps its instances.
     """
@@ -18,7 +18,7 @@ def start_nothing() -> Document:
 
 
 def apply_policy(policy: str, roles: Iterable[str]) -> Document:
-    """Let a budget's action attach `policy` (an ARN) to these roles (ARNs), and detach it when the month is over.
+    """Allow a budget's action to attach `policy` (an ARN) to these roles (ARNs), and to detach it after the month.
 
     https://docs.aws.amazon.com/cost-management/latest/userguide/billing-example-policies.html
     """
@@ -27,7 +27,7 @@ def apply_policy(policy: str, roles: Iterable[str]) -> Document:
 
 
 def trust_budgets(account: str) -> Document:
-    """Let the account's budgets assume the role that acts for them, and no other account's.
+    """Allow the account's budgets to assume the role that acts for them, and no other account's.
 
     https://docs.aws.amazon.com/cost-management/latest/userguide/cross-service-confused-deputy-prevention.html
     """
@@ -35,13 +35,13 @@ def trust_budgets(account: str) -> Document:
     return document([{**take, "Condition": _of_account(account)}])
 
 
-def hear_budgets(topic: str, account: str) -> Document:
-    """Let the account's budgets publish to the topic, in its own policy.
+def receive_budget_alerts(topic: str, account: str) -> Document:
+    """Allow the account's budgets to publish to the topic, in its own policy.
 
     https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
     """
-    say = allow(["sns:Publish"], [topic], _of_account(account))
-    return document([{**say, "Principal": {"Service": BUDGETS}}])
+    publish = allow(["sns:Publish"], [topic], _of_account(account))
+    return document([{**publish, "Principal": {"Service": BUDGETS}}])
 
 
 def _of_account(account: str) -> Mapping[str, Any]:

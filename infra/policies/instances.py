@@ -12,21 +12,15 @@ from infra.policies.statements import (
     objects_arn,
     read,
     read_below,
-    tell,
     use_key,
     verify,
+    write_logs,
 )
-from registry.layout import (
-    CODE,
-    EVENT_PICTURES,
-    EVENTS,
-    JOBS,
-    Role,
-    api_keys_prefix,
-    checkpoints_prefix,
-    creates,
-    reads,
-)
+from registry.layout.data_lake import EVENT_PICTURES, EVENTS
+from registry.layout.jobs import JOBS, checkpoints_prefix
+from registry.layout.model_store import api_keys_prefix
+from registry.layout.roles import Role, creates, reads
+from registry.layout.workspace import CODE
 from registry.telemetry import stack_prefix
 
 _CHECKPOINTS = checkpoints_prefix("*")
@@ -36,7 +30,7 @@ _CHECKPOINTS = checkpoints_prefix("*")
 def training(places: ResourceNames, log_group: str) -> Document:
     """What a training instance may do: read photos and code, keep its job's records, publish.
 
-    It deletes old checkpoints, which nobody but the job itself needs, and no record of what happened.
+    It may delete old checkpoints, which only the job itself needs, but no records.
     """
     published = creates(Role.PUBLISHER, places.model)
     return document(
@@ -48,7 +42,7 @@ def training(places: ResourceNames, log_group: str) -> Document:
             *read_below(places.model_store, reads(Role.PUBLISHER, places.model)),
             *create_like(places.model_store, published),
             use_key(places.encryption_key, writes=True),
-            tell(log_group),
+            write_logs(log_group),
         ]
     )
 
@@ -89,6 +83,6 @@ def endpoint(places: ResourceNames, log_group: str, stack: str) -> Document:
             use_key(places.encryption_key, writes=False),
             verify(places.signing_key),
             add(places.data_lake, (EVENTS, EVENT_PICTURES, stack_prefix(stack))),
-            tell(log_group),
+            write_logs(log_group),
         ]
     )

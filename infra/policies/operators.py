@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from infra.policies.resource_names import ResourceNames
 from infra.policies.statements import (
     Document,
+    add,
     allow,
     bucket_arn,
     create,
@@ -14,11 +15,16 @@ from infra.policies.statements import (
     inspect,
     read,
     read_below,
+    read_metrics,
     read_sources,
     use_key,
     verify,
 )
-from registry.layout import DATASETS, JOBS, PHOTOS, STUDIES, Role, creates, deletes, reads
+from registry.layout.data_lake import DATASETS, LABELS, PHOTOS, REPORTS
+from registry.layout.jobs import JOBS
+from registry.layout.roles import Role, creates, deletes, reads
+from registry.layout.workspace import STUDIES
+from registry.telemetry import TELEMETRY
 
 
 def operator(role: Role, places: ResourceNames, photo_sources: Iterable[str] = ()) -> Document:
@@ -38,17 +44,23 @@ def operator(role: Role, places: ResourceNames, photo_sources: Iterable[str] = (
         case Role.PUBLISHER:
             statements += [
                 *read(places.data_lake),
-                *create(places.data_lake, (PHOTOS, DATASETS)),
+                *create(places.data_lake, (PHOTOS, DATASETS, REPORTS)),
                 *read(places.workspace),
                 *create(places.workspace, (JOBS, STUDIES)),
                 *read_sources(photo_sources),
             ]
         case Role.CERTIFIER:
-            statements += [allow(["kms:Sign"], [places.signing_key]), verify(places.signing_key)]
+            statements += [
+                allow(["kms:Sign"], [places.signing_key]),
+                verify(places.signing_key),
+                # The labels of recorded predictions: docs/design/labels.md
+                *read_below(places.data_lake, (TELEMETRY, LABELS)),
+                add(places.data_lake, (LABELS,)),
+            ]
         case Role.PROMOTER:
             statements += [verify(places.signing_key)]
         case Role.READER:
-            statements += [verify(places.signing_key), inspect(places.model_store)]
+            statements += [verify(places.signing_key), inspect(places.model_store), read_metrics()]
         case Role.COLLECTOR | Role.REPAIRER:
             pass
     return document(statements)

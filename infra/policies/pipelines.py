@@ -11,10 +11,15 @@ from infra.policies.statements import (
     create,
     delete,
     document,
+    objects_arn,
     read_below,
-    tell,
+    use_key,
+    write_logs,
 )
-from registry.layout import ATTEMPT_TAG, DATASETS, JOB_TAG, JOBS, PIPELINES, SPENDING, job_result_key
+from registry.layout.data_lake import DATASETS
+from registry.layout.jobs import ATTEMPT_TAG, JOB_TAG, JOBS, job_result_key
+from registry.layout.model_store import Prefix, object_prefix
+from registry.layout.workspace import DRIFT, PIPELINES, SPENDING
 
 _ANSWERS = ["states:SendTaskSuccess", "states:SendTaskFailure", "states:SendTaskHeartbeat"]
 
@@ -58,7 +63,7 @@ def run_jobs(
 
 
 def _end_instances(ours: str) -> list[Statement]:
-    """End only what bears an attempt's tag. Instances can be described by anybody who may describe any."""
+    """Terminate only instances with an attempt's tag. Permission to describe instances cannot be limited to some."""
     return [
         allow(
             ["ec2:TerminateInstances"], [f"{ours}:instance/*"], {"Null": {f"aws:ResourceTag/{ATTEMPT_TAG}": "false"}}
@@ -67,24 +72,43 @@ def _end_instances(ours: str) -> list[Statement]:
     ]
 
 
-def run_pipeline(*, places: ResourceNames, job: str, topic: str) -> Document:
-    """What the state machine `pipeline` may do: run jobs to their end, keep a token, send mail. `job` is an ARN.
+def run_study(*, places: ResourceNames, job: str) -> Document:
+    """What the state machine `study` may do: run jobs to their end, and read what they cost. `job` is an ARN."""
+    books = allow(["s3:ListBucket"], [bucket_arn(places.workspace)], {"StringLike": {"s3:prefix": [f"{SPENDING}*"]}})
+    return document([*_run_to_the_end([job]), books, deliver_logs()])
 
-    https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
-    """
-    region, account = job.split(":")[3:5]
-    rule = f"arn:aws:events:{region}:{account}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
+
+def run_pipeline(*, places: ResourceNames, machines: Sequence[str], topic: str) -> Document:
+    """Permissions of the state machine `pipeline`: jobs and a study (ARNs), a task token, e-mail, and certificates."""
+    decisions = object_prefix(places.model, Prefix.CERTIFICATES)
     return document(
         [
-            allow(["states:StartExecution"], [job]),
-            allow(["states:DescribeExecution", "states:StopExecution"], [executions(job)]),
-            allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
+            *_run_to_the_end(machines),
             *create(places.workspace, (PIPELINES,)),
             allow(["s3:ListBucket"], [bucket_arn(places.data_lake)]),
+            allow(
+                ["s3:ListBucket"], [bucket_arn(places.model_store)], {"StringLike": {"s3:prefix": [f"{decisions}*"]}}
+            ),
+            allow(["s3:GetObject"], [objects_arn(places.model_store, decisions)]),
+            use_key(places.encryption_key, writes=False),
             allow(["sns:Publish"], [topic]),
             deliver_logs(),
         ]
     )
+
+
+def _run_to_the_end(machines: Sequence[str]) -> list[Statement]:
+    """Start executions of state machines (ARNs), wait for their end, and stop them.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
+    """
+    region, account = machines[0].split(":")[3:5]
+    rule = f"arn:aws:events:{region}:{account}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
+    return [
+        allow(["states:StartExecution"], list(machines)),
+        allow(["states:DescribeExecution", "states:StopExecution"], [executions(machine) for machine in machines]),
+        allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
+    ]
 
 
 def start_pipeline(*, places: ResourceNames, pipeline: str) -> Document:
@@ -98,10 +122,24 @@ def start_pipeline(*, places: ResourceNames, pipeline: str) -> Document:
     )
 
 
-def clean_up(*, template: str, job: str) -> Document:
-    """What the state machine `janitor` may do. `template` is the ARN of any launch template of the account."""
+def clean_up(*, places: ResourceNames, template: str, job: str, namespace: str) -> Document:
+    """Permissions of the state machine `janitor`. `template` is the ARN of any launch template of the account.
+
+    Metrics have no ARN; the condition key limits them to a namespace.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/iam-cw-condition-keys-namespace.html
+    """
     ours = template.rpartition(":launch-template/")[0]
-    return document([*_end_instances(ours), allow(["states:DescribeExecution"], [executions(job)]), deliver_logs()])
+    return document(
+        [
+            *_end_instances(ours),
+            allow(["states:DescribeExecution"], [executions(job)]),
+            *read_below(places.workspace, (JOBS, SPENDING)),
+            *create(places.workspace, (SPENDING,)),
+            *delete(places.workspace, (SPENDING,)),
+            allow(["cloudwatch:PutMetricData"], ["*"], {"StringEquals": {"cloudwatch:namespace": namespace}}),
+            deliver_logs(),
+        ]
+    )
 
 
 def start_machines(machines: Iterable[str]) -> Document:
@@ -113,8 +151,35 @@ def start_machines(machines: Iterable[str]) -> Document:
     return document([allow(["states:StartExecution"], sorted(machines))])
 
 
-def follow_pipeline(machines: Iterable[str]) -> Document:
-    """What those need who start, follow and stop executions of these state machines (ARNs)."""
+def act_on_alarms(*, job: str, start: str, topics: Iterable[str]) -> Document:
+    """Permissions of the state machine `act`: run `job` or `start`, and publish the result. All arguments are ARNs."""
+    region, account = job.split(":")[3:5]
+    rule = f"arn:aws:events:{region}:{account}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
+    return document(
+        [
+            allow(["states:StartExecution"], [job, start]),
+            allow(["states:DescribeExecution", "states:StopExecution"], [executions(job), executions(start)]),
+            allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], [rule]),
+            allow(["sns:Publish"], sorted(topics)),
+            deliver_logs(),
+        ]
+    )
+
+
+def call_destinations(destinations: Iterable[str]) -> Document:
+    """Permissions of EventBridge to call API destinations (ARNs).
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.html
+    """
+    return document([allow(["events:InvokeApiDestination"], sorted(destinations))])
+
+
+def follow_pipeline(*, machines: Iterable[str], janitor: str, log_group: str) -> Document:
+    """Permissions to start, follow and stop executions of `machines`, and to read logs of small jobs. All are ARNs.
+
+    IAM checks versions and aliases by the ARN of their state machine.
+    https://docs.aws.amazon.com/step-functions/latest/dg/auth-version-alias.html
+    """
     arns = sorted(machines)
     return document(
         [
@@ -123,6 +188,8 @@ def follow_pipeline(machines: Iterable[str]) -> Document:
                 ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"],
                 [executions(arn) for arn in arns],
             ),
+            allow(["states:DescribeStateMachine", "states:DescribeStateMachineAlias"], [*arns, janitor]),
+            allow(["logs:GetLogEvents"], [f"{log_group}:*"]),
         ]
     )
 
@@ -150,10 +217,10 @@ def small_worker(*, places: ResourceNames, log_group: str, roles: Sequence[str])
     return document(
         [
             *read_below(places.workspace, ("",)),
-            *create(places.workspace, (JOBS,)),
+            *create(places.workspace, (JOBS, DRIFT)),
             allow(["sts:AssumeRole"], sorted(roles)),
             allow(["ec2:DescribeInstances", "elasticloadbalancing:DescribeTargetHealth"], ["*"]),
-            tell(log_group),
+            write_logs(log_group),
         ]
     )
 
@@ -164,7 +231,7 @@ def executions(machine: str) -> str:
 
 
 def deliver_logs() -> Statement:
-    """Let Step Functions send logs to CloudWatch; these actions take no resource.
+    """Allow Step Functions to send logs to CloudWatch; these actions take no resource.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html#cloudwatch-iam-policy
     """

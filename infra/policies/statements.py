@@ -114,7 +114,7 @@ def create_like(bucket: str, patterns: tuple[str, ...]) -> list[Statement]:
 
 
 def add(bucket: str, prefixes: tuple[str, ...]) -> Statement:
-    """Let a role create objects in one piece each, and overwrite none."""
+    """Allow a role to create objects in single requests, and to overwrite none."""
     objects = [objects_arn(bucket, prefix) for prefix in prefixes]
     return allow(["s3:PutObject"], objects, {"Null": {"s3:if-none-match": "false"}})
 
@@ -126,7 +126,7 @@ def delete(bucket: str, prefixes: tuple[str, ...]) -> list[Statement]:
 
 
 def inspect(bucket: str) -> Statement:
-    """Let a role read how a bucket is set up. Some of these go by other names than their API calls."""
+    """Allow a role to read a bucket's configuration. Some actions have other names than their API calls."""
     return allow(
         [
             "s3:GetBucketLogging",
@@ -141,7 +141,7 @@ def inspect(bucket: str) -> Statement:
 
 
 def use_key(key: str, *, writes: bool) -> Statement:
-    """Let S3 encrypt and decrypt on the role's behalf; a multipart upload needs both."""
+    """Allow S3 to encrypt and decrypt on the role's behalf; a multipart upload needs both."""
     return allow(["kms:Decrypt", "kms:GenerateDataKey"] if writes else ["kms:Decrypt"], [key])
 
 
@@ -150,6 +150,14 @@ def verify(key: str) -> Statement:
     return allow(["kms:GetPublicKey", "kms:Verify"], [key])
 
 
-def tell(log_group: str) -> Statement:
-    """Let an instance write its own log; metrics are made from it. Both actions are on streams of the group."""
+def read_metrics() -> Statement:
+    """Allow a role to read CloudWatch's metrics: the action cannot be limited to some of them.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
+    """
+    return allow(["cloudwatch:GetMetricData"], ["*"])
+
+
+def write_logs(log_group: str) -> Statement:
+    """Allow an instance to write its log, from which metrics are made. Both actions are on streams of the group."""
     return allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group}:*"])

@@ -6,7 +6,7 @@ from infra.policies.statements import Document, document
 
 
 def trust_service(service: str) -> Document:
-    """Let an AWS service assume the role."""
+    """Allow an AWS service to assume the role."""
     return document([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}])
 
 

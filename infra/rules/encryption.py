@@ -55,7 +55,7 @@ def _own_keys(resource: Resource, _context: Context) -> Iterator[str]:
     for name in _KEYS:
         key = resource.get(name)
         if isinstance(key, str) and "alias/aws/" in key:
-            yield f"{name} is {key}, a key of AWS's, whose policy nobody can change"
+            yield f"{name} is {key}, an AWS managed key, whose policy cannot be changed"
 
 
 RULES = (

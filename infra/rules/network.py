@@ -107,7 +107,7 @@ RULES = (
     Rule(
         name="ingress-from-everywhere",
         demands="Security groups let everybody in only on TCP port 443.",
-        why="Whoever scans the internet finds an open port within minutes; API keys need HTTPS.",
+        why="Internet scanners find an open port within minutes; API keys need HTTPS.",
         source=_SOURCE,
         kinds=frozenset(
             {

@@ -54,7 +54,7 @@ RULES = (
     Rule(
         name="wildcard-permissions",
         demands="No policy allows a wildcard action on a wildcard resource.",
-        why="Whoever gets at the instance or the person's keys would own the account.",
+        why="Anyone who gets access to the instance or to the person's keys would own the account.",
         source="https://docs.aws.amazon.com/IAM/latest/UserGuide/best-practices.html#grant-least-privilege",
         kinds=_POLICIES | _ATTACHMENTS,
         each=_wildcards,
@@ -62,7 +62,7 @@ RULES = (
     Rule(
         name="role-not-for-everybody",
         demands="No role may be assumed by everybody.",
-        why="A condition that is forgotten or misspelt would let in any account of AWS.",
+        why="A missing or misspelt condition would allow any AWS account.",
         source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html",
         kinds=frozenset({"iam.Role"}),
         each=_trust,

@@ -1,4 +1,4 @@
-"""A declared resource as rules see it, whoever declared it to whom: the program, a preview's JSON, or the engine."""
+"""A declared resource as rules see it: from the program, a preview's JSON, or the engine."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Resource:
     """Names as Pulumi's schema has them (`httpTokens`); values are plain JSON, or `UNKNOWN`."""
     protect: bool = False
     retain: bool | None = False
-    """`retainOnDelete`; None if not told."""
+    """`retainOnDelete`; None if unknown."""
     refers: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     """URNs of the resources that each property's value comes from."""
 

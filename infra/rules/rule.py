@@ -47,7 +47,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a rule may look at besides the resource it judges."""
+    """What a rule may read in addition to the resource that it checks."""
 
     stack: Stack
     limits: Limits
@@ -111,6 +111,6 @@ class Rule:
         except Undecided as why:
             yield Finding(rule=self, urn=urn, name=name, message=str(why), decided=False)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            # A value in no form that AWS takes, such as a policy that is no JSON: no reason to pass it.
+            # A value that AWS does not accept, such as a policy that is not JSON, must not pass.
             why = f"cannot be checked, for a value has an unexpected form: {type(error).__name__}: {error}"
             yield Finding(rule=self, urn=urn, name=name, message=why)

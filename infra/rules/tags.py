@@ -1,4 +1,4 @@
-"""Tags by which costs are told apart, and by which what is left behind is found."""
+"""Tags by which costs are allocated and leftover resources are found."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -22,7 +22,7 @@ class AccessLogArgs:
 
 
 class AccessLog(Component):
-    """Who asked `source` for what, from where, and whether it was let in; delivered by S3 within hours, best effort.
+    """Access log of `source`: who requested what, from where, and the status. S3 delivers within hours, best effort.
 
     S3 writes it only to a bucket that encrypts with S3's own keys and has no Object Lock.
     """

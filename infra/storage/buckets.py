@@ -23,7 +23,7 @@ class BucketArgs:
 class PrivateBucket(Component):
     """A bucket that is encrypted, versioned, closed to the public, and cleans up after broken uploads.
 
-    Its bucket policy is left to whoever knows what the bucket is for; it must refuse plain HTTP.
+    Its owner sets the bucket policy, which must refuse plain HTTP.
     """
 
     def __init__(self, name: str, args: BucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -79,9 +79,9 @@ class PrivateBucket(Component):
         )
 
     def _name_when_ready(self) -> pulumi.Output[str]:
-        """Give the bucket's name to those who put something into it, once it will be kept as it should be.
+        """The bucket's name, for writers: known once versioning and encryption are in place.
 
-        An object that is created earlier has no version and not our encryption, and nothing mends that later.
+        An object that is created earlier has no version and not our encryption key, and nothing corrects that later.
         """
         ready = pulumi.Output.all(self.bucket.bucket, self.closed.id, self.encrypted.id, self.versioned.id)
         return ready.apply(lambda values: values[0])
@@ -106,7 +106,7 @@ def forget_replaced(days: int, prefix: str = "") -> aws.s3.BucketLifecycleConfig
 
 
 def forget(days: int) -> list[aws.s3.BucketLifecycleConfigurationRuleArgsDict]:
-    """Let every object go after `days`, and all that a versioned bucket keeps of it soon after that."""
+    """Expire every object after `days`, and its noncurrent versions soon after."""
     return [
         {"id": "forget", "status": "Enabled", "filter": {"prefix": ""}, "expiration": {"days": days}},
         forget_replaced(1),

@@ -10,7 +10,8 @@ from infra import policies
 from infra.component import Component, document
 from infra.policies import Accounts, Document
 from infra.storage.buckets import BucketArgs, PrivateBucket, forget_replaced
-from registry.layout import EVENT_PICTURES, JOBS
+from registry.layout.data_lake import EVENT_PICTURES
+from registry.layout.jobs import JOBS
 from registry.telemetry import TELEMETRY
 
 _CHECKPOINT_DAYS = 90

@@ -12,7 +12,7 @@ from infra.policies import Accounts
 from infra.storage.access_log import AccessLog, AccessLogArgs
 from infra.storage.buckets import BucketArgs, PrivateBucket, forget_replaced
 from registry.channel_policy import ChannelPolicy
-from registry.layout import Prefix, object_prefix
+from registry.layout.model_store import Prefix, object_prefix
 
 _KEY_DELETION_DAYS = 7
 _UNDO_DAYS = 30
@@ -20,7 +20,7 @@ _UNDO_DAYS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class ModelStoreArgs:
-    """Who may do what nobody else may, and how the store treats its contents."""
+    """Roles with exclusive permissions, and how the store treats its contents."""
 
     protect: bool
     account: pulumi.Input[str]

@@ -42,9 +42,9 @@ def check(account: Account, stack: str, settings: "StackSettings") -> Sequence[C
     elif host is not None:
         found.append(_resolves(host))
     if arn is None and host is None and endpoint.kind == "autoscaled":
-        said = "none: the endpoint answers plain HTTP, API keys included"
+        sentence = "none: the endpoint answers plain HTTP, API keys included"
         fix = f"pulumi config set petpark:host_name NAME --stack {stack}"
-        found.append(Check(name="certificate", health=Health.ABSENT, found=said, fix=fix))
+        found.append(Check(name="certificate", health=Health.ABSENT, found=sentence, fix=fix))
     return found
 
 
@@ -73,10 +73,10 @@ def _certificate(account: Account, stack: str, arn: str, host: str | None) -> Ch
 
 
 def _pending(found: Any) -> str:
-    said = f"its status is {found['Status']}, not ISSUED"
+    sentence = f"its status is {found['Status']}, not ISSUED"
     records = [option.get("ResourceRecord") for option in found.get("DomainValidationOptions", ())]
     wanted = [f"{record['Name']} {record['Type']} {record['Value']}" for record in records if record]
-    return f"{said}; it waits for the DNS record {wanted[0]}" if wanted else said
+    return f"{sentence}; it waits for the DNS record {wanted[0]}" if wanted else sentence
 
 
 def _zone(account: Account, zone: str, host: str) -> Check:

@@ -72,8 +72,8 @@ def examine(root: Path, stack: str, *, session: boto3.Session | None = None) -> 
     yield from (refused.as_check(name) for name, refused in unchecked.items())
     yield from (left.as_check() for left in found)
     if not unchecked and not any(not left.goes for left in found):
-        said = f"no resources of {PROJECT} left in account {caller.account}, {account.region}"
-        yield Check(name="leftovers", health=Health.FINE, found=said)
+        sentence = f"no resources of {PROJECT} are left in account {caller.account}, {account.region}"
+        yield Check(name="leftovers", health=Health.FINE, found=sentence)
 
 
 def gather(account: Account) -> tuple[list[Leftover], Mapping[str, Unchecked]]:

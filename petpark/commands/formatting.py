@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from petpark.models.model_versions import names_a_version
-from petpark.output import Cell, Line, Output, bad, good, percent, short
+from petpark.output.console import Line, Output
+from petpark.output.formats import bad, good, percent, short
+from petpark.output.table import Cell
 from registry.identity import person
 
 if TYPE_CHECKING:

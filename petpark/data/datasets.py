@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from petpark.errors import SourceClosed
 from petpark.targets.target import Target, machine_cache
-from registry import layout
 from registry.clock import Clock, utc_now
+from registry.layout.data_lake import manifest_key
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from registry.store.object_store import ObjectStore
@@ -75,11 +76,11 @@ def ingest(
         progress=progress,
     )
     record_skipped(lake, found.sha256, source=source, skipped=found.skipped, at=format_time(clock()))
-    said = terms(source)
-    if before is not None or said is not None:
-        by = target.identity(role=layout.Role.PUBLISHER)
+    sentence = terms(source)
+    if before is not None or sentence is not None:
+        by = target.identity(role=Role.PUBLISHER)
         parent = before.manifest.sha256 if before is not None else None
-        why = f"ingested {source}" + (f": {said}" if said else "")
+        why = f"ingested {source}" + (f": {sentence}" if sentence else "")
         record_ingestion(lake, found.sha256, parent=parent, by=by, why=why, now=clock())
     return found
 
@@ -121,7 +122,7 @@ def relabel(
     """A new dataset in which these photos have another label; raises training's `PhotoUnknown`, `NothingToChange`."""
     from training.dataset import changes
 
-    by = target.identity(role=layout.Role.PUBLISHER)
+    by = target.identity(role=Role.PUBLISHER)
     return changes.relabel(_lake(target), _bare(dataset), keys=keys, label=label, by=by, why=why, now=clock())
 
 
@@ -136,7 +137,7 @@ def exclude(
     """A new dataset without these photos; raises training's `PhotoUnknown`, `NothingToChange`, `DatasetRefused`."""
     from training.dataset import changes
 
-    by = target.identity(role=layout.Role.PUBLISHER)
+    by = target.identity(role=Role.PUBLISHER)
     return changes.exclude(_lake(target), _bare(dataset), keys=keys, by=by, why=why, now=clock())
 
 
@@ -160,7 +161,7 @@ class DatasetComparison:
 
 
 def compare(target: Target, before: str, after: str) -> DatasetComparison:
-    """What became of dataset `before` in `after`; raises training's `DatasetMissing`."""
+    """How `after` differs from dataset `before`. Raises training's `DatasetMissing`."""
     from training.dataset import load_manifest
     from training.dataset.difference import difference
     from training.dataset.distribution import shifts
@@ -183,7 +184,7 @@ def summaries(target: Target) -> list[DatasetSummary]:
         try:
             counted = count_photos(store, sha256)
         except (DatasetMissing, ManifestMalformed) as error:
-            problem = f"{layout.manifest_key(sha256)}: {error}"
+            problem = f"{manifest_key(sha256)}: {error}"
             found.append(DatasetSummary(sha256=sha256, photos=0, labels={}, splits={}, problem=problem))
             continue
         labels, splits = Counter[str](), Counter[str]()
@@ -238,7 +239,7 @@ def _open(target: Target, address: Address) -> ObjectStore:
     """A bucket that photos lie in, in the publisher's role; `SourceClosed` at once if that may not read there."""
     from registry.errors import StoreRefused
 
-    store = target.store(address.bucket, role=layout.Role.PUBLISHER)
+    store = target.store(address.bucket, role=Role.PUBLISHER)
     key = address.key.rstrip("/")
     place = f"{address.bucket}/{key}".rstrip("/")
     try:
@@ -250,7 +251,7 @@ def _open(target: Target, address: Address) -> ObjectStore:
             f"The publisher's role may not read s3://{place}: {error.actual}.",
             next_step=f"Where it should, add `- {place}` to petpark:photo_sources in the YAML of the stack that owns "
             "the platform (petpark:platform: own), then pulumi up. A bucket of another account, and an encryption key "
-            "of its own, must let the role in, too.",
+            "of its own, must allow the role, too.",
         ) from error
     return store
 
@@ -267,8 +268,8 @@ def _index(target: Target, index: str, groups: Sequence[str]) -> Index:
             return read_index(index, _open(target, address).get(address.key), groups)
         return read_index(index, Path(index).read_bytes(), groups)
     except (OSError, ObjectMissing) as error:
-        said = error.strerror if isinstance(error, OSError) else "no such object"
-        raise DatasetRefused(f"the index {index} cannot be read: {said}") from error
+        sentence = error.strerror if isinstance(error, OSError) else "no such object"
+        raise DatasetRefused(f"the index {index} cannot be read: {sentence}") from error
 
 
 def _bare(dataset: str) -> str:
@@ -276,4 +277,4 @@ def _bare(dataset: str) -> str:
 
 
 def _lake(target: Target) -> ObjectStore:
-    return target.store(target.outputs.data_lake, role=layout.Role.PUBLISHER)
+    return target.store(target.outputs.data_lake, role=Role.PUBLISHER)

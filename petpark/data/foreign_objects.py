@@ -6,7 +6,7 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from registry.layout import DATASETS, EVENT_PICTURES, EVENTS, PHOTOS
+from registry.layout.data_lake import DATASETS, EVENT_PICTURES, EVENTS, LABELS, PHOTOS
 
 if TYPE_CHECKING:
     from registry.store.object_store import ObjectStore
@@ -20,6 +20,7 @@ _OURS: Final = {
     DATASETS: re.compile(rf"{_HASH}\.(jsonl|(changes|ingestions)/{_HASH}\.json|quality/\d{{6}}\.(json|html))"),
     EVENTS: re.compile(r"[^/]+/\d{4}-\d\d-\d\d/[^/]+\.json"),
     EVENT_PICTURES: re.compile(r"[^/]+/\d{4}-\d\d-\d\d/[^/]+\.jpg"),
+    LABELS: re.compile(r"v1/[^/]+/\d{8}T\d\d-\d{8}T\d\d/(sample|people/[^/]+/\d{8})\.json"),
 }
 """What keys look like below each prefix (`registry.layout`)."""
 

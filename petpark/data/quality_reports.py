@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petpark.errors import FileInTheWay, QualityRefused, TorchMissing
+from petpark.errors import QualityRefused, TorchMissing
+from petpark.files import write_file
 from petpark.targets.target import Target
 from registry.clock import Clock, utc_now
-from registry.layout import Role, quality_key
+from registry.layout.data_lake import quality_key
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from registry.store.object_store import ObjectStore
@@ -73,7 +75,7 @@ def report(
             by=target.identity(role=Role.PUBLISHER),
             at=clock(),
             labels=labels,
-            eye=_eye(target, model, Path(directory)) if model is not None else _of_imagenet(labels=labels),
+            network=_of_imagenet(labels=labels) if model is None else _of_version(target, model, Path(directory)),
             shown=shown,
             progress=progress,
         )
@@ -102,11 +104,8 @@ def glance(
 
 
 def write_page(made: StoredReport, path: Path) -> Path:
-    """Put the page into a file, whatever was in it; raises `FileInTheWay` where none can be."""
-    try:
-        path.write_text(made.page, encoding="utf-8")
-    except OSError as error:
-        raise FileInTheWay(f"{path} cannot be written: {error.strerror}.", next_step="Name another: --out") from None
+    """Write the page to a file, replacing it. Raises `FileInTheWay` if it cannot be written."""
+    write_file(made.page, path, next_step="Name another: --out FILE")
     return path
 
 
@@ -136,7 +135,7 @@ def require(made: StoredReport, *, where: str) -> None:
     )
 
 
-def _eye(target: Target, number: int, directory: Path) -> EmbeddingNetwork:
+def _of_version(target: Target, number: int, directory: Path) -> EmbeddingNetwork:
     from registry.versions.catalog import Catalog
     from training.networks.export import ExportedModel
     from training.quality.embedding_networks import published

@@ -1,1 +1,1 @@
-"""Applying what was reviewed, and what differs afterwards. Nothing here prints."""
+"""Deployment of reviewed plans, drift reports and removal of expired stacks. Nothing here prints."""

@@ -1,4 +1,4 @@
-"""`pulumi up` of a plan that was reviewed, and of no other."""
+"""`pulumi up` of a reviewed plan only."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 POLICIES: Final = "infra/crossguard"
 _SECONDS: Final = 3_600.0
-"""Half of what a workflow's job and its credentials have; the other half is for what answers."""
+"""Half of a workflow job's time limit (and its credentials' lifetime); the other half is for the read-back."""
 
 
 def apply(stack: str, root: Path, table: PriceTable, *, reviewed: Reviewed) -> tuple[Done, ...]:
-    """Make the plan again, and apply it if plan, program and state are as they were reviewed; what was done.
+    """Make the plan again, and apply it if plan, program and state are the reviewed ones. Returns what was done.
 
-    The rules are applied to it as a policy pack. Pulumi holds the stack's lock only during the update itself: what
-    changes in the seconds before is found by its own preview's policies, or by the next drift check.
+    The rules are applied to it as a policy pack. Pulumi holds the stack's lock only during the update itself: a
+    change in the seconds before is found by the policies of its own preview, or by the next drift check.
     Raises `PlanMoved`, `PulumiMissing`, `PulumiFailed`, `PreviewUnreadable`.
     """
     plan = make.plan_by_pulumi(stack, root, table)

@@ -1,4 +1,4 @@
-"""What is deployed differs from what Pulumi recorded: somebody changed it by hand, or AWS did."""
+"""Drift: deployed resources that differ from Pulumi's state, because a person or AWS changed them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from petpark.preview.page import LIMIT, code, escape
 
 _SECONDS: Final = 1_200.0
 _PROPERTIES: Final = 20
-"""Properties of a resource that the issue shows."""
+"""Maximum number of properties per resource in the issue."""
 _LAST_LINE: Final = 300
 _CHARACTERS: Final = 300
-"""Of a value that the issue shows."""
+"""Maximum length of a value in the issue, in characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """What differs in one stack; nothing if `resources` is empty."""
+    """The drift of one stack; `resources` is empty if there is none."""
 
     stack: str
     resources: tuple[Done, ...]
 
 
 def examine(stack: str, root: Path) -> Drift:
-    """Read every resource of the stack from AWS, and change nothing, not even Pulumi's state.
+    """Returns the drift of a stack: reads all its resources from AWS and changes nothing, not even Pulumi's state.
 
     Raises `PulumiMissing`, `PulumiFailed`, `StackNotDeployed`.
     """
@@ -37,13 +37,13 @@ def examine(stack: str, root: Path) -> Drift:
 
 
 def body(drift: Drift, mark: str) -> str:
-    """The issue's text, not longer than GitHub accepts; `mark` is its first line."""
+    """Returns the issue's text, at most as long as GitHub accepts; `mark` is its first line."""
     lines = [
         mark,
-        f"What is deployed in stack {escape(drift.stack)} differs from what was last deployed by `pulumi up`.",
+        f"Stack {escape(drift.stack)} differs from what `pulumi up` deployed last.",
         "",
-        f"To undo it: `pulumi up --refresh --stack {escape(drift.stack)}`. To keep it: put it into the program or its "
-        f"settings. This issue is closed when nothing differs any more.",
+        f"To undo it: `pulumi up --refresh --stack {escape(drift.stack)}`. To keep it: change the program or its "
+        f"settings. This issue is closed when there is no difference.",
         "",
     ]
     text = "\n".join(lines) + "\n"
@@ -57,15 +57,15 @@ def body(drift: Drift, mark: str) -> str:
 
 
 def _resource(resource: Done) -> Iterator[str]:
-    what = {"delete": "is gone", "update": "was changed"}.get(resource.op, f"needs {resource.op}")
+    what = {"delete": "was deleted", "update": "was changed"}.get(resource.op, f"needs {resource.op}")
     yield f"- {code(resource.name)} ({escape(resource.type)}) {what}"
-    for each in _some(resource):
+    for each in _first_properties(resource):
         yield f"  - {code(each.path)}: {_value(each.before)} → {_value(each.after)}"
     if len(resource.properties) > _PROPERTIES:
         yield f"  - … and {len(resource.properties) - _PROPERTIES} more properties"
 
 
-def _some(resource: Done) -> Sequence[engine_events.PropertyChange]:
+def _first_properties(resource: Done) -> Sequence[engine_events.PropertyChange]:
     return resource.properties[:_PROPERTIES]
 
 

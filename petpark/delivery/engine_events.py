@@ -1,6 +1,6 @@
-"""What an operation of the Pulumi CLI did, resource by resource, from its event log.
+"""What an operation of the Pulumi CLI did to each resource, from its event log.
 
-Its form: a line of JSON for each `EngineEvent` of pulumi's `sdk/go/common/apitype/events.go`. With `--event-log` the
+Format: one line of JSON for each `EngineEvent` of pulumi's `sdk/go/common/apitype/events.go`. With `--event-log` the
 CLI writes it for every operation, previews included, whatever it prints. Secrets arrive as `[secret]`.
 """
 
@@ -24,7 +24,7 @@ _ALWAYS_UPDATED = "pulumi:pulumi:Stack"
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """One resource, and what was done to it, or would be: `update`, `delete`, `create`, …"""
+    """One resource and the operation on it, done or planned: `update`, `delete`, `create`, …"""
 
     op: str
     urn: str
@@ -42,7 +42,7 @@ class Done:
 
 
 def run(*words: str, stack: str, root: Path, seconds: float) -> tuple[Done, ...]:
-    """Run the CLI's `words` on a stack; what came of each resource that did not stay the same.
+    """Run the CLI's `words` on a stack. Returns the result for each resource that changed.
 
     Raises `PulumiMissing`, `PulumiFailed`, `StackNotDeployed`.
     """
@@ -60,7 +60,7 @@ def run(*words: str, stack: str, root: Path, seconds: float) -> tuple[Done, ...]
 
 
 def read(text: str) -> Iterator[Done]:
-    """What an event log tells of each resource that did not stay the same. Raises `PulumiFailed`."""
+    """Yields each resource of an event log that did not stay the same. Raises `PulumiFailed`."""
     try:
         for line in text.splitlines():
             outputs = json.loads(line).get("resOutputsEvent")
@@ -72,13 +72,13 @@ def read(text: str) -> Iterator[Done]:
             yield Done(op=str(about["op"]), urn=str(about["urn"]), properties=tuple(_differences(about)))
     except (ValueError, LookupError, TypeError, AttributeError):
         raise PulumiFailed(
-            "The event log of the Pulumi CLI has a form that petpark does not know.",
+            "The event log of the Pulumi CLI has an unknown format.",
             next_step="Use the version that petpark doctor --install-pulumi installs.",
         ) from None
 
 
 def _differences(about: Mapping[str, Any]) -> Iterator[PropertyChange]:
-    """What differs in the inputs, or in the outputs if no input does."""
+    """Differences of the inputs, or of the outputs if the inputs are equal."""
     for kind in ("inputs", "outputs"):
         before, after = (leaves((about.get(when) or {}).get(kind) or {}) for when in ("old", "new"))
         differing = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]

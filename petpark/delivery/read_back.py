@@ -1,8 +1,8 @@
-"""What really answers after `pulumi up`, asked of AWS and of the endpoint itself.
+"""The state of an endpoint after `pulumi up`, from AWS and from the endpoint itself.
 
 The provider ends `up` as soon as an instance refresh has begun (terraform-provider-aws #42355); when AWS cancels it or
-rolls it back later, nothing tells (#48997). Instances therefore must run the launch template's newest version, which
-is what the program declared, and be in service.
+rolls it back later, nothing reports it (#48997). Instances therefore must run the launch template's newest version,
+which is the declared one, and be in service.
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/asg-instance-refresh.html
 """
 
@@ -29,18 +29,18 @@ _UNDER_WAY: Final = frozenset({"Pending", "InProgress", "Cancelling", "RollbackI
 
 
 class State(StrEnum):
-    """How one thing is."""
+    """The state of one check."""
 
     FINE = "fine"
     WAITING = "waiting"
-    """Not yet as it should be, and may become so."""
+    """Not yet as declared, but may become so."""
     WRONG = "wrong"
-    """And stays so."""
+    """Not as declared, and waiting does not help."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     state: State
@@ -54,7 +54,7 @@ def read_back(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Sequence[Seen]:
-    """Wait until the stack's endpoint is as deployed, and tell how it is then.
+    """Wait until the stack's endpoint is as declared. Returns the results of all checks.
 
     Raises `NotAsDeployed` if it is not, or not within `timeout` seconds, and what the calls to AWS raise.
     """
@@ -70,19 +70,19 @@ def read_back(
             problems = "; ".join(f"{each.what}: {each.found}" for each in wrong or waiting)
             raise NotAsDeployed(
                 f"Stack {stack} was updated, but is not as declared: {problems}.",
-                next_step=f"petpark endpoints status --stack {stack}; its log group has the instances' boot logs.",
+                next_step=f"Run: petpark endpoints status --stack {stack}. Its log group has the instances' boot logs.",
             )
         sleep(min(_EVERY, max(0.0, deadline - monotonic())))
 
 
 def look(target: Target) -> Sequence[Seen]:
-    """How the endpoint is now."""
+    """Returns the results of all checks now."""
     endpoint = target.outputs.endpoint
     answers = endpoint_status.status(target)
     seen = [_served(each) for each in answers if each.verdict is not Verdict.UNSEEN]
     if endpoint.autoscaling_group is not None and endpoint.target_group is not None:
         seen += _group(target, endpoint.autoscaling_group)
-        if answers[0].wanted is not None:  # with nothing to serve, no instance is in service
+        if answers[0].wanted is not None:  # without a version to serve, no instance is in service
             seen.append(_targets(target, endpoint.target_group))
     else:
         seen.append(_instance(target, endpoint.instance_id or "", needed=answers[0].wanted is not None))
@@ -90,7 +90,7 @@ def look(target: Target) -> Sequence[Seen]:
 
 
 def _served(answer: endpoint_status.Answer) -> Seen:
-    """What the endpoint says of itself, where it can be reached from here: `petpark:clients` may not include us."""
+    """What the endpoint reports, if it can be reached from here: `petpark:clients` may exclude this machine."""
     what = f"GET /v1/model ({answer.where})"
     match answer.verdict:
         case Verdict.REVOKED:
@@ -99,9 +99,10 @@ def _served(answer: endpoint_status.Answer) -> Seen:
             found = f"serves {answer.version}, channel {answer.channel} says {answer.wanted}. {answer.reason}".strip()
             return Seen(what=what, state=State.WAITING, found=found)
         case Verdict.SILENT:
-            return Seen(what=what, state=State.FINE, found=f"cannot be asked from here: {answer.reason}")
+            return Seen(what=what, state=State.FINE, found=f"cannot be reached from here: {answer.reason}")
         case _:
-            return Seen(what=what, state=State.FINE, found=f"serves {answer.version or 'nothing, as the channel says'}")
+            served = answer.version or "nothing: the channel has no version"
+            return Seen(what=what, state=State.FINE, found=f"serves {served}")
 
 
 def _group(target: Target, name: str) -> Sequence[Seen]:
@@ -116,7 +117,7 @@ def _group(target: Target, name: str) -> Sequence[Seen]:
 
 
 def judge_group(group: Mapping[str, Any], *, newest: str, refresh: Mapping[str, Any] | None) -> Seen:
-    """Whether a group's instances are those that were declared. Pure.
+    """Returns whether a group's instances are as declared. Pure.
 
     `newest` is the newest version of its launch template, `refresh` its latest instance refresh.
     """
@@ -165,13 +166,15 @@ def _targets(target: Target, target_group: str) -> Seen:
 
 
 def _instance(target: Target, instance: str, *, needed: bool) -> Seen:
-    """An instance without load balancer: its own log says whether it is in service."""
+    """An instance without load balancer: its log shows whether it is in service."""
     what = f"instance {instance}"
     found = target.client("ec2").describe_instances(InstanceIds=[instance])["Reservations"]
     states = [machine["State"]["Name"] for reservation in found for machine in reservation["Instances"]]
     if states != ["running"]:
         waiting = states == ["pending"]
-        return Seen(what=what, state=State.WAITING if waiting else State.WRONG, found=", ".join(states) or "is gone")
+        return Seen(
+            what=what, state=State.WAITING if waiting else State.WRONG, found=", ".join(states) or "no longer exists"
+        )
     if not needed:
         return Seen(what=what, state=State.FINE, found="running; the channel names no version yet")
     serving = _in_service(target, instance)
@@ -183,7 +186,7 @@ def _instance(target: Target, instance: str, *, needed: bool) -> Seen:
 
 
 def _in_service(target: Target, instance: str) -> bool:
-    """What the instance's newest line about its state says: `serving.state_report` writes one a minute."""
+    """Whether it is in service by its newest state line; `serving.state_report` writes one per minute."""
     logs = target.client("logs")
     try:
         events = logs.get_log_events(

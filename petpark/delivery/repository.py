@@ -1,4 +1,4 @@
-"""What delivery reads from GitHub and writes there: the reviewed plan of a commit, and the issue about drift.
+"""GitHub's API for delivery: the reviewed plan of a commit, and the issue about drift.
 
 https://docs.github.com/en/rest/commits/commits#list-pull-requests-associated-with-a-commit,
 https://docs.github.com/en/rest/issues/issues
@@ -16,7 +16,7 @@ from petpark.preview.page import MARK
 
 
 def mark(stack: str) -> str:
-    """The first line of the issue about a stack, by which it is found again."""
+    """Returns the first line of a stack's issue, by which it is found again."""
     return f"<!-- petpark drift {stack} -->"
 
 
@@ -27,7 +27,7 @@ class Repository(GitHub):
     needs = "The job needs `permissions: issues: write` and, for the reviewed plan, `pull-requests: read`."
 
     def reviewed(self, commit: str, stack: str) -> str:
-        """What the page of the pull request that was merged as `commit` is bound to, for `binding.Reviewed.read`.
+        """Returns what the page of the pull request merged as `commit` is bound to, for `binding.Reviewed.read`.
 
         Raises `ReviewMissing`, `CommentRefused`.
         """
@@ -43,7 +43,7 @@ class Repository(GitHub):
         raise _missing(stack, f"pull request {number} has no page with a plan of the stack")
 
     def report_drift(self, stack: str, body: str | None) -> str:
-        """Open the stack's one issue or bring it up to date with `body`, or close it if that is None; its address.
+        """Open or update the stack's issue with `body`, or close it if that is None. Returns its URL.
 
         Only a bot's issue is changed. Raises `CommentRefused`.
         """
@@ -67,9 +67,9 @@ class Repository(GitHub):
 
 
 def bound(page: str, stack: str) -> str:
-    """What a page says of a stack's plan at its end; empty if it does not. Pure.
+    """Returns what a page is bound to for a stack; empty if it does not say. Pure.
 
-    Names and values of a plan stay on their line, so that none of them can be taken for the line that is looked for.
+    Names and values of a plan stay on their line, so none of them can be mistaken for this line.
     """
     end = page.rpartition("<summary>What this page is bound to</summary>")[2]
     line = rf"  - before `pulumi up`: `petpark preview --stack {re.escape(stack)} --expect ([0-9A-Za-z:.-]+)`"
@@ -80,7 +80,7 @@ def bound(page: str, stack: str) -> str:
 def _missing(stack: str, why: str) -> ReviewMissing:
     return ReviewMissing(
         f"There is no reviewed plan of stack {stack}: {why}.",
-        next_step=f"Review it (petpark preview --stack {stack}) and pass what the page is bound to: --expect REVIEWED",
+        next_step=f"Review it (petpark preview --stack {stack}) and pass the value at its end: --expect REVIEWED",
     )
 
 

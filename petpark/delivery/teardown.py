@@ -1,7 +1,7 @@
-"""Stacks that somebody made for a while, taken down when their time is over.
+"""Removal of temporary stacks after their last day.
 
-How long a stack may stay is a tag of everything in it, `petpark:expires`, so that it is known wherever its settings are
-not. The reviewed settings count, too: the latest day of both, and what is no date means that the stack stays.
+The last day is a tag of every resource, `petpark:expires`, because the settings are not available everywhere. The
+reviewed settings count, too: the later of both days applies. A value that is not a date means that the stack stays.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _SECONDS: Final = 3_600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """How long a stack may stay. `last`: the last day, None for ever; `found`: why, for people."""
+    """How long a stack may stay. `last`: the last day, or None for no end; `found`: the reason as a sentence."""
 
     last: date | None
     found: str
 
     def over(self, today: date) -> bool:
-        """Whether its time is over."""
+        """Returns whether the last day has passed."""
         return self.last is not None and today > self.last
 
 
 def term(tagged: Iterable[str | None], settings: str | None) -> Term:
-    """How long a stack may stay, by the tags of its resources and by its reviewed settings. Pure.
+    """Returns how long a stack may stay, by the tags of its resources and by its reviewed settings. Pure.
 
-    The longest of them counts, and what cannot be read counts as for ever: whatever is in doubt stays. Instances that
-    a launch template starts have no such tag. `settings` is None where the checkout has no file of the stack.
+    The latest day counts; an unreadable day counts as no end, so a stack stays if in doubt. Instances that a launch
+    template starts have no such tag. `settings` is None if the checkout has no file for the stack.
     """
     values = [value for value in tagged if value is not None]
     if not values:
@@ -54,14 +54,14 @@ def term(tagged: Iterable[str | None], settings: str | None) -> Term:
 
 
 def term_of(account: Account, stack: str, settings: str | None) -> Term:
-    """The same, of a stack in an account. Raises `Unchecked`."""
+    """Returns `term` for a stack in an account. Raises `Unchecked`."""
     wanted = [{"Key": _PROJECT, "Values": ["petpark"]}, {"Key": _STACK, "Values": [stack]}]
     found = account.pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=wanted)
     return term((_tags(entry).get(EXPIRES) for entry in found), settings)
 
 
 def destroy(account: Account, stack: str, root: Path) -> tuple[Done, ...]:
-    """Destroy a stack, see that nothing of it is left, and remove it from Pulumi's backend; what was deleted.
+    """Destroy a stack, check that nothing is left, and remove it from Pulumi's backend. Returns what was deleted.
 
     Raises `NotEmpty`, `PulumiMissing`, `PulumiFailed`, `StackNotDeployed`.
     """
@@ -76,7 +76,7 @@ def destroy(account: Account, stack: str, root: Path) -> tuple[Done, ...]:
 
 
 def require_empty(stack: str, found: Iterable[Leftover], unchecked: Mapping[str, Unchecked]) -> None:
-    """Raise `NotEmpty` if something of the stack is left, or could not be looked for."""
+    """Raises `NotEmpty` if resources of the stack are left, or if that could not be checked."""
     left = [f"{each.kind} {each.name}" for each in found if each.stack == stack and not each.goes]
     left += [f"{kind} could not be checked: {each.reason}" for kind, each in unchecked.items()]
     if left:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -19,11 +18,11 @@ import httpx
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, FolderNotWritable, NoSpace, PublisherUnreachable
 from petpark.downloads.progress import Report
 from petpark.errors import InstallFailed
+from petpark.failures.failure import FULL
 
 _WHOLE, _PART, _BEYOND = 200, 206, 416  # RFC 9110, 15.3.1, 15.3.7 and 15.5.17
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NUMBER = re.compile("[0-9]{1,15}")
 _RANGE = re.compile(r"bytes (?P<first>[0-9]{1,15})-(?P<last>[0-9]{1,15})/(?P<total>[0-9]{1,15})")
 
@@ -122,7 +121,7 @@ def fetch(
 
 def unwritable(what: str, error: OSError, folder: Path) -> InstallFailed:
     """Returns for an error in `folder` whether the disk is full, or an existing file is in the way."""
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return NoSpace(f"{what}: {error}.", next_step="Make space on this disk, then run it again.")
     return FolderNotWritable(f"{what}: {error}.", next_step=f"Remove {folder}, as its owner, then run it again.")
 
@@ -281,13 +280,13 @@ class _Download:
 
     def _unreachable(self, why: Exception | None) -> PublisherUnreachable:
         host = httpx.URL(self._url).host
-        said = str(why) or type(why).__name__
+        reason = str(why) or type(why).__name__
         ways = (
             "Allow access to it (HTTPS_PROXY and NO_PROXY are respected), or run it on a machine with internet access."
         )
-        if isinstance(why, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in said:
+        if isinstance(why, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in reason:
             ways = "If a company proxy intercepts TLS, name its certificate authority: SSL_CERT_FILE=/path/to/ca.pem"
-        return PublisherUnreachable(f"{host} cannot be reached ({said})", next_step=ways)
+        return PublisherUnreachable(f"{host} cannot be reached ({reason})", next_step=ways)
 
 
 _CHECK_MIRROR = (
@@ -318,8 +317,8 @@ def _strong(answer: httpx.Response) -> str | None:
 
 
 def _retry_after(answer: httpx.Response) -> float:
-    said = answer.headers.get("retry-after", "")
-    return min(float(said), 60.0) if _NUMBER.fullmatch(said) else 0.0
+    delay = answer.headers.get("retry-after", "")
+    return min(float(delay), 60.0) if _NUMBER.fullmatch(delay) else 0.0
 
 
 def _sha256(file: Path) -> str:

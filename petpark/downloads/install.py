@@ -103,7 +103,7 @@ def place(archive: Path, destination: Path, *, unpacked: int, arrange: Callable[
 
 @contextlib.contextmanager
 def locked(name: str, tools: Path, *, waiting: Callable[[], None]) -> Generator[None]:
-    """Let one process at a time download `name`; `waiting` is called once if another one is doing so.
+    """Hold a lock while `name` is downloaded; `waiting` is called once if another process holds it.
 
     The kernel releases the lock when a process ends, however it ends. Raises `FolderNotWritable`.
     """

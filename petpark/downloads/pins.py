@@ -70,7 +70,7 @@ def record(name: str, sha256: str, tools: Path) -> None:
 
 
 def changed(name: str, known: str, found: str) -> ArchiveRefused:
-    """The refusal of a file whose hash is not the one that is known."""
+    """The refusal of a file whose hash differs from the pinned one."""
     return ArchiveRefused(
         f"{name} has the SHA-256 {found}, but {known} is on record; it was not installed.",
         next_step=f"Find out why the file changed. If it is right, correct {PINS.name} or .tools/{_FIRST_USE}.",

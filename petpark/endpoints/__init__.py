@@ -1,1 +1,1 @@
-"""Running endpoints: which version each serves, API keys, experiments, camera agents."""
+"""Running endpoints: served versions, API keys, experiments, camera agents."""

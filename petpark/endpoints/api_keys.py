@@ -1,4 +1,4 @@
-"""API keys of a stack's endpoint: made, listed, rotated and revoked in a log that holds hashes only."""
+"""API keys of a stack's endpoint, created, listed, rotated and revoked in a log that stores hashes only."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from petpark.errors import NOT_SO, OperatorError
 from petpark.ids import complete
 from petpark.targets.target import Target
 from registry.clock import utc_now
-from registry.layout import Role, api_keys_prefix
+from registry.layout.model_store import api_keys_prefix
+from registry.layout.roles import Role
 from serving.auth.key_log import Changes, KeyLog, KeyState
 from serving.auth.key_record import ApiKey, KeyScope, RecordMalformed, hash_of, new_key
 
 HEARD_WITHIN = 20
-"""Seconds until every endpoint knows of a change: it looks for changes every 15 s."""
+"""Seconds until every endpoint has applied a change: it polls every 15 s."""
 
 
 class KeyExists(OperatorError):
-    """A key of that name is there already."""
+    """A key with that name exists."""
 
     exit_code = NOT_SO
 
@@ -37,21 +38,21 @@ class KeyRefused(OperatorError):
 
 @dataclass(frozen=True, kw_only=True)
 class MadeKey:
-    """A key that was just made: the one moment in which it is known."""
+    """A new key, whose plain text is available only now."""
 
     record: ApiKey
     key: str
 
 
 class KeysMigrated(OperatorError):
-    """The log has entries already, so parameters are not copied: one of them may have been revoked since."""
+    """The log has entries, so parameters are not copied: one of them may have been revoked since."""
 
     exit_code = NOT_SO
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """What the log holds under a name: a record, or why it is none."""
+    """The log's content for a name: a record, or the reason why it is invalid."""
 
     name: str
     record: ApiKey | None
@@ -68,7 +69,7 @@ def create(
     scopes: Sequence[KeyScope],
     now: datetime | None = None,
 ) -> MadeKey:
-    """Make a key for the stack's endpoint, as promoter. Raises `KeyExists`, `KeyRefused`."""
+    """Returns a new key for the stack's endpoint, written as promoter. Raises `KeyExists`, `KeyRefused`."""
     moment = now or utc_now()
     key = new_key()
     try:
@@ -87,7 +88,7 @@ def create(
     def add(state: KeyState) -> Changes:
         if name in state.documents:
             raise KeyExists(
-                f"Stack {target.outputs.stack} has a key {name} already.",
+                f"Stack {target.outputs.stack} already has a key {name}.",
                 next_step=f"petpark keys rotate {name}, or choose another name",
             )
         return {name: record}
@@ -97,7 +98,7 @@ def create(
 
 
 def rotate(target: Target, name: str, *, grace: timedelta, now: datetime | None = None) -> MadeKey:
-    """Make a new key under an old name; the old key stays good for `grace`. Raises `KeyUnknown`, `KeyRefused`."""
+    """Returns a new key under an old name; the old one stays valid for `grace`. Raises `KeyUnknown`, `KeyRefused`."""
     key = new_key()
 
     def replace(state: KeyState) -> Changes:
@@ -108,7 +109,7 @@ def rotate(target: Target, name: str, *, grace: timedelta, now: datetime | None 
 
 
 def revoke(target: Target, name: str) -> None:
-    """Take a key back, and with it the one before its last rotation. Raises `KeyUnknown`."""
+    """Revoke a key and its predecessor from the last rotation. Raises `KeyUnknown`."""
 
     def remove(state: KeyState) -> Changes:
         if name not in state.documents:
@@ -119,13 +120,13 @@ def revoke(target: Target, name: str) -> None:
 
 
 def resolve(target: Target, beginning: str) -> str:
-    """The one key of the stack whose name begins so, as promoter; raises `IdAmbiguous`."""
+    """Returns the only key of the stack whose name has this prefix, as promoter. Raises `IdAmbiguous`."""
     names = _log(target, Role.PROMOTER).latest().documents
     return complete("keys", beginning, names, listing="petpark keys list")
 
 
 def listed(target: Target) -> list[Listed]:
-    """All keys of the stack's endpoint by name, as reader; objects that are not records are listed as such."""
+    """Returns all keys of the stack's endpoint, by name, as reader; invalid objects are listed as such."""
     state = _log(target, Role.READER).latest()
     return [
         Listed(name=name, record=state.records.get(name), problem=state.problems.get(name, ""))
@@ -135,19 +136,19 @@ def listed(target: Target) -> list[Listed]:
 
 @dataclass(frozen=True, kw_only=True)
 class Migration:
-    """What became of the parameters that earlier versions of petpark kept."""
+    """The result of migrating the parameters of earlier versions of petpark."""
 
     copied: Sequence[str] = ()
     malformed: Sequence[str] = ()
-    """Parameters that are not records, and were left."""
+    """Parameters that are not records, and were not changed."""
     deleted: Sequence[str] = ()
 
 
 def migrate(target: Target, *, delete: bool = False) -> Migration:
-    """Copy the keys that are parameters into the log, or `delete` the parameters once endpoints read the log.
+    """Copy the keys in parameters to the log, or `delete` the parameters once endpoints read the log.
 
     Parameters are read with the caller's own permissions. Keys are copied into an empty log only, all at once.
-    Raises `KeysMigrated`; with `delete`, `KeyUnknown` where nothing was copied yet.
+    Raises `KeysMigrated`; with `delete`, `KeyUnknown` if nothing was copied yet.
     """
     from petpark.account import old_keys
 
@@ -156,7 +157,7 @@ def migrate(target: Target, *, delete: bool = False) -> Migration:
     if delete:
         if found and not _log(target, Role.READER).latest().number:
             raise KeyUnknown(
-                f"The log of stack {stack} has no keys, and {len(found)} are parameters.",
+                f"The log of stack {stack} has no keys, but there are {len(found)} parameters.",
                 next_step=f"petpark keys migrate --stack {stack}",
             )
         old_keys.delete(ssm, stack, found)
@@ -169,7 +170,7 @@ def migrate(target: Target, *, delete: bool = False) -> Migration:
     def add(state: KeyState) -> Changes:
         if state.number:
             raise KeysMigrated(
-                f"The log of stack {stack} has {state.number} entries already, so its {len(found)} parameters are not "
+                f"The log of stack {stack} already has {state.number} entries, so its {len(found)} parameters are not "
                 "copied: one of them may have been revoked since.",
                 next_step=f"petpark keys list --stack {stack}; create what is missing, then petpark keys migrate "
                 f"--delete --stack {stack}",
@@ -188,7 +189,7 @@ def _change(target: Target, decide: Callable[[KeyState], Changes], what: str) ->
 def _record(target: Target, state: KeyState, name: str) -> ApiKey:
     if name in state.problems:
         raise KeyRefused(
-            f"What is stored as key {name} is not a key record: {state.problems[name]}.",
+            f"The stored key {name} is not a key record: {state.problems[name]}.",
             next_step=f"petpark keys revoke {name}, then petpark keys create {name}",
         )
     if name not in state.records:

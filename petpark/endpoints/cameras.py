@@ -1,4 +1,4 @@
-"""The camera agent, as operators use it: started here, queried over HTTP, read from its disk."""
+"""The camera agent for operators: start it here, query it over HTTP, read its events from disk or data lake."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import httpx
 
 from petpark.errors import NOT_SO, OperatorError
-from registry.layout import Role, Variable, events_prefix
+from registry.layout.data_lake import events_prefix
+from registry.layout.roles import Role
+from registry.layout.variables import Variable
 from registry.masking import shown_address
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from petpark.targets.target import Target
 
 _LIBRARIES = ("av", "cv2", "granian", "prometheus_client", "starlette")
-_PATIENCE = httpx.Timeout(5.0, connect=2.0)
+_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _STATE = "petpark/camera"
 _AT_ONCE = 8
 _SHOWN: Mapping[str, type | tuple[type, ...]] = {
@@ -34,7 +36,7 @@ _SHOWN: Mapping[str, type | tuple[type, ...]] = {
     "why": (str, type(None)),
     "sequence": int,
 }
-"""What is shown of an event, or sorted by."""
+"""Fields of an event that are shown or sorted by."""
 
 
 class LibrariesMissing(OperatorError):
@@ -46,13 +48,13 @@ class FolderRefused(OperatorError):
 
 
 class AgentSilent(OperatorError):
-    """Nobody answers as a camera agent does."""
+    """No camera agent responds."""
 
     exit_code = NOT_SO
 
 
 def default_home() -> Path:
-    """Where events wait and stay: in the install root on an instance, otherwise where this user's state is.
+    """Returns the folder of events: in the install root on an instance, otherwise in the user's state directory.
 
     https://specifications.freedesktop.org/basedir-spec/latest/
     """
@@ -62,25 +64,25 @@ def default_home() -> Path:
 
 
 def settings_of(config: Path | None, sources: Sequence[str], overrides: Mapping[str, object]) -> AgentSettings:
-    """A file's settings, or those of the command line alone. Raises `SettingsInvalid`."""
+    """Returns the settings of a file, or of the command line without a file. Raises `SettingsInvalid`."""
     from camera.settings import SettingsInvalid, load_settings, parse_settings, parse_source
 
-    said = {name: value for name, value in overrides.items() if value is not None}
+    options = {name: value for name, value in overrides.items() if value is not None}
     if sources:
-        said["cameras"] = [parse_source(source) for source in sources]
+        options["cameras"] = [parse_source(source) for source in sources]
     if config is not None:
-        return load_settings(config, overrides=said)
+        return load_settings(config, overrides=options)
     if not sources:
         raise SettingsInvalid(
             "No camera is named: --source gate=rtsp://192.0.2.7/stream1 (may be repeated), or --config FILE."
         )
-    return parse_settings(said, where="the command line", defaults={"home": str(default_home())})
+    return parse_settings(options, where="the command line", defaults={"home": str(default_home())})
 
 
 def run_agent(settings: AgentSettings) -> NoReturn:
-    """Run an agent until it gets a signal to end, and end this process.
+    """Run an agent until it gets a signal to stop, then exit this process.
 
-    Raises `LibrariesMissing` and what `camera.process.run` does.
+    Raises `LibrariesMissing` and the errors of `camera.process.run`.
     """
     _refuse_without_libraries()
     from camera.process import run
@@ -91,7 +93,7 @@ def run_agent(settings: AgentSettings) -> NoReturn:
 
 
 def collection_plan(folder: Path, *, count: int, every: float, still: float) -> CollectionPlan:
-    """What `collect_frames` does. Raises `LibrariesMissing`."""
+    """Returns the plan for `collect_frames`. Raises `LibrariesMissing`."""
     _refuse_without_libraries()
     from camera.capture.collect import CollectionPlan
 
@@ -108,28 +110,28 @@ def _refuse_without_libraries() -> None:
 
 
 def collect_frames(settings: AgentSettings, plan: CollectionPlan) -> Mapping[str, Collected]:
-    """Collect frames without visitors until there are enough, or Ctrl-C. Raises `FolderRefused`."""
+    """Collect frames without visitors until there are enough, or until Ctrl-C. Raises `FolderRefused`."""
     from camera.capture.collect import FolderUnusable, collect
 
     try:
         return collect(settings, plan, threading.Event())
     except FolderUnusable as error:
         raise FolderRefused(
-            f"No frame can be written: {error}.", next_step="Name a folder that you may write to: --out FOLDER"
+            f"Cannot write a frame: {error}.", next_step="Name a folder that you may write to: --out FOLDER"
         ) from error
 
 
 def ask_agent(url: str) -> Mapping[str, Any]:
-    """What a running agent says of itself. Raises `AgentSilent`."""
+    """Returns the status of a running agent. Raises `AgentSilent`."""
     address = f"{url.rstrip('/')}/v1/cameras"
     try:
-        answer = httpx.get(address, timeout=_PATIENCE, trust_env=False)
+        answer = httpx.get(address, timeout=_TIMEOUT, trust_env=False)
         facts = answer.raise_for_status().json()
         _ = facts["cameras"], facts["spool"], facts["forwarding"]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         raise AgentSilent(
-            f"No camera agent answers at {shown_address(url)}: {type(error).__name__}.",
-            next_step="Start one (petpark camera run --source NAME=ADDRESS), or say where it is: --agent URL",
+            f"No camera agent responds at {shown_address(url)}: {type(error).__name__}.",
+            next_step="Start one (petpark camera run --source NAME=ADDRESS), or pass its address: --agent URL",
         ) from None
     return facts
 
@@ -137,7 +139,7 @@ def ask_agent(url: str) -> Mapping[str, Any]:
 def recorded(
     home: Path | None, *, count: int, camera: str | None
 ) -> tuple[list[Spooled], list[Unreadable], SpoolCounts]:
-    """The newest events on this machine's disk, and what among them is none. Raises `SpoolUnusable`."""
+    """Returns the newest events on this machine's disk, and the invalid files. Raises `SpoolUnusable`."""
     from camera.delivery.spool import read_counts, read_events
 
     folder = home or default_home()
@@ -147,7 +149,7 @@ def recorded(
 def in_lake(target: Target, *, camera: str, day: date) -> tuple[list[dict[str, Any]], list[str]]:
     """Returns the events of one camera and one day (UTC) in the data lake, newest first, from all machines.
 
-    Their format is in `docs/design/formats.md`. Also returns the keys of objects there that are not events.
+    Their format is in `docs/design/formats.md`. Also returns the keys of objects that are not events.
     """
     lake = target.store(target.outputs.data_lake, role=Role.PUBLISHER)
 

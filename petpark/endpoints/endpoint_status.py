@@ -13,7 +13,7 @@ import httpx
 
 from petpark.targets.target import Target
 from registry.identity import person
-from registry.layout import Role
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
     from registry.channels.channel import ChannelEntry
 
-_PATIENCE = httpx.Timeout(5.0, connect=2.0)
+_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _ATTEMPTS = 2
 _ASKED_OF_BALANCER = 8
-"""Times per instance that a load balancer is asked to show one that cannot be reached otherwise."""
+"""Requests per instance to a load balancer, to reach each instance that cannot be reached directly."""
 _UNAVAILABLE = f"answers {HTTPStatus.SERVICE_UNAVAILABLE.value}"
 
 
 class Verdict(StrEnum):
-    """How what answers compares with what the channel says."""
+    """The served version compared with the channel's version."""
 
     SERVES = "serves"
     DIFFERS = "differs"
     EMPTY = "empty"
-    """The channel names no version yet, and nothing is served."""
+    """The channel has no version yet, and none is served."""
     REVOKED = "revoked"
-    """Serves what the channel names, and that was revoked: the channel asks for no certificate."""
+    """Serves the channel's version, which was revoked: the channel requires no certificate."""
     SILENT = "silent"
     UNSEEN = "unseen"
-    """An instance behind a load balancer that cannot be reached from here; the load balancer speaks for it."""
+    """An instance that cannot be reached from here; its load balancer is queried instead."""
 
     @property
     def alarming(self) -> bool:
@@ -49,7 +49,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What one address said to `GET /v1/model`; `version` and the rest are None where it said nothing."""
+    """One address's response to `GET /v1/model`; without a response, `version` and the other fields are None."""
 
     stack: str
     where: str
@@ -65,7 +65,7 @@ class Answer:
 
 
 def status(target: Target) -> list[Answer]:
-    """Ask the stack's endpoint and, behind a load balancer, each of its instances; the endpoint comes first."""
+    """Query the stack's endpoint and, behind a load balancer, each instance. Returns the endpoint's status first."""
     from registry.channels.channel import Channel
 
     outputs = target.outputs
@@ -107,7 +107,7 @@ def status(target: Target) -> list[Answer]:
 
 
 def _revoked(target: Target, head: ChannelEntry) -> str:
-    """Who revoked the version that a channel names, and when; empty if nobody did."""
+    """Who revoked the channel's version and when; empty if it is not revoked."""
     from registry.certificates.certificate import Certificates
     from registry.versions.catalog import Catalog
 
@@ -120,10 +120,10 @@ def _revoked(target: Target, head: ChannelEntry) -> str:
 
 
 def ask_everyone(target: Target) -> tuple[list[dict[str, Any]], list[str]]:
-    """What each process of the stack's endpoint says of itself, each once, and the names of those that say nothing.
+    """Returns the status of each process of the stack's endpoint, and the names of those that do not respond.
 
-    Instances that cannot be reached from here are met through their load balancer, which is asked until it has shown
-    as many as are registered, or a few times as often.
+    Instances that cannot be reached from here are queried through their load balancer, until all registered ones have
+    responded, or at most a few times as often.
     """
     places = list(_places(target))
     trust_env = target.aws_url is None
@@ -143,7 +143,7 @@ def ask_everyone(target: Target) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def instances(target: Target) -> list[tuple[str, str]]:
-    """Id and address of every instance that the stack's endpoint runs on, in order."""
+    """Returns id and address of every instance of the stack's endpoint, sorted."""
     endpoint = target.outputs.endpoint
     if endpoint.target_group is None:
         return [(endpoint.instance_id or "", target.endpoint_urls.get(target.outputs.stack, endpoint.url))]
@@ -157,7 +157,7 @@ class _Location:
     url: str
     behind: bool
     leads_to: str = ""
-    """What the host name in the address must resolve to, if it is a name of the operator's own."""
+    """The required target of the address's host name, if it is the operator's own domain."""
 
 
 def _places(target: Target) -> Iterator[_Location]:
@@ -172,7 +172,7 @@ def _places(target: Target) -> Iterator[_Location]:
 
 
 def _instances(target: Target, target_group: str) -> list[tuple[str, str, int]]:
-    """Id, private address and port of everything registered behind the load balancer."""
+    """Id, private address and port of every target of the load balancer."""
     balancer: ElasticLoadBalancingv2Client = target.client("elbv2")
     health = balancer.describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
     ports = {found["Id"]: found.get("Port", 0) for entry in health if (found := entry.get("Target"))}
@@ -191,10 +191,10 @@ def _instances(target: Target, target_group: str) -> list[tuple[str, str, int]]:
 
 
 def _ask(url: str, *, trust_env: bool) -> tuple[dict[str, Any], str]:
-    """What `url` serves, or why it did not say."""
+    """The response of `url`, or why there is none."""
     transport = None if trust_env else httpx.HTTPTransport(retries=_ATTEMPTS)
     try:
-        with httpx.Client(timeout=_PATIENCE, trust_env=trust_env, transport=transport) as client:
+        with httpx.Client(timeout=_TIMEOUT, trust_env=trust_env, transport=transport) as client:
             answer = client.get(f"{url.rstrip('/')}/v1/model")
             answer.raise_for_status()
             return dict(answer.json()), ""
@@ -203,14 +203,14 @@ def _ask(url: str, *, trust_env: bool) -> tuple[dict[str, Any], str]:
     except httpx.HTTPError as error:
         return {}, str(error) or type(error).__name__
     except (ValueError, TypeError):
-        return {}, "does not answer with JSON: is this a petpark endpoint?"
+        return {}, "does not respond with JSON: is this a petpark endpoint?"
 
 
 def _judge(
     place: _Location, served: dict[str, Any], *, wanted: int | None, wanted_digest: str | None, problem: str
 ) -> Verdict:
     if problem == _UNAVAILABLE and wanted is None:
-        return Verdict.EMPTY  # a load balancer answers so while no instance has anything to serve
+        return Verdict.EMPTY  # a load balancer's response while no instance has a version to serve
     if problem:
         return Verdict.UNSEEN if place.behind else Verdict.SILENT
     version, digest = served.get("version"), served.get("digest")
@@ -229,5 +229,5 @@ def _refusal(refused: Any) -> str:
 
 
 def alarming(answers: Sequence[Answer]) -> bool:
-    """Whether any of them needs someone to act."""
+    """Returns whether any of them requires action."""
     return any(answer.verdict.alarming for answer in answers)

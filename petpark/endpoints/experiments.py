@@ -1,4 +1,4 @@
-"""Experiments on a channel: start one, sum up what its endpoints measured, and apply the stated rule."""
+"""Experiments on a channel: start one, add up its endpoints' counts, and apply its decision rule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from petpark.targets.target import Target
 from registry.channels.experiment_rule import Evidence, Judgement, Mode, Rule, judge
 from registry.clock import Clock, utc_now
 from registry.encoding import Fields, parse_time
-from registry.layout import Role
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from registry.channels.channel import ChannelEntry
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentStatus:
-    """One look at an experiment: what was seen, what the rule says, and what came of it."""
+    """The state of an experiment: its counts, the rule's judgement, and the outcome."""
 
     experiment: Experiment
     evidence: Evidence
     silent: tuple[str, ...]
-    """Endpoints that did not say what they saw."""
+    """Endpoints that did not report their counts."""
     judgement: Judgement
     conclusion: Conclusion | None = None
     move: ChannelEntry | None = None
@@ -47,20 +47,20 @@ def start(
     why: str,
     clock: Clock = utc_now,
 ) -> Experiment:
-    """Set version `number` next to the active version on `channel`, as the stack's promoter, for at most `hours`.
+    """Start an experiment with challenger version `number` on `channel`, as the stack's promoter, for at most `hours`.
 
-    What the channel asks of a promotion is asked now (but for the metric, which the experiment is there to find), so
-    that a win can be carried out. Raises what `decisions.promote` raises, and `NoChampion`, `ExperimentRunning`,
-    `SameVersion`; `ExperimentVoid` where it was begun, and what it rests on changed meanwhile.
+    The channel's rule for promotions is checked now, so that a win can be promoted (except for its metric, which the
+    experiment measures). Raises the errors of `decisions.promote`, and `NoChampion`, `ExperimentRunning`,
+    `SameVersion`; `ExperimentVoid` if channel or certificate changed while it was started.
     """
     from registry.channels.promotion import require_reason
     from registry.errors.experiments import NoChampion
 
     require_reason("a reason", why)
-    desk = decisions.promotion_service(target, channel)
+    service = decisions.promotion_service(target, channel)
     by = target.identity(role=Role.PROMOTER)
-    version = desk.candidate(number, by=by, now=clock())
-    champion = desk.channel.head()
+    version = service.candidate(number, by=by, now=clock())
+    champion = service.channel.head()
     if champion is None:
         raise NoChampion(channel)
     begun = _log(target, channel, clock).start(
@@ -73,21 +73,21 @@ def start(
         by=by,
         why=why,
     )
-    _look_back(desk, begun, version, clock)
+    _require_unchanged(service, begun, version, clock)
     return begun
 
 
-def _look_back(desk: PromotionService, begun: Experiment, version: Version, clock: Clock) -> None:
-    """`ExperimentVoid` if the channel moved, or somebody decided against the challenger, while it was begun.
+def _require_unchanged(service: PromotionService, begun: Experiment, version: Version, clock: Clock) -> None:
+    """Raises `ExperimentVoid` if the channel moved or the challenger was rejected while the experiment was started.
 
-    A store that does not answer any more says nothing about the experiment, which was written.
+    A store that fails now does not void the experiment, because its start was written.
     """
     from registry.errors import KeyUnavailable, LogShorter, NotCertified, StoreUnavailable
     from registry.errors.experiments import ExperimentVoid
 
     try:
-        desk.check(version, clock())
-        head = desk.channel.head()
+        service.check(version, clock())
+        head = service.channel.head()
     except NotCertified as error:
         expected = f"a valid certificate for version {version.number}"
         raise ExperimentVoid(begun.channel, begun.number, expected=expected, actual=error.actual) from error
@@ -99,15 +99,15 @@ def _look_back(desk: PromotionService, begun: Experiment, version: Version, cloc
 
 
 def history(target: Target, channel: str) -> list[Entry]:
-    """Every beginning and end on `channel`, oldest first."""
+    """Returns every start and end of an experiment on `channel`, oldest first."""
     return _log(target, channel, utc_now, role=Role.READER).history()
 
 
 def look(targets: Sequence[Target], channel: str, *, clock: Clock = utc_now, decide: bool = True) -> ExperimentStatus:
-    """Ask the endpoints that follow `channel` what they saw, and do what the rule says; `decide` False: only look.
+    """Collect the counts of the channel's endpoints and apply the rule; `decide` False: only report. Returns the state.
 
-    A win moves the channel as `decisions.promote` does, and may be refused as that may be: then the experiment
-    continues. Raises `NoExperiment`.
+    A win promotes the challenger, as `decisions.promote` does. If that is refused, the experiment continues. Raises
+    `NoExperiment`.
     """
     from registry.channels.experiment import Experiment
     from registry.errors.experiments import NoExperiment
@@ -128,7 +128,7 @@ def look(targets: Sequence[Target], channel: str, *, clock: Clock = utc_now, dec
 
 
 def stop(targets: Sequence[Target], channel: str, *, why: str, clock: Clock = utc_now) -> ExperimentStatus:
-    """End the experiment on `channel` whatever it shows, keeping what was seen.
+    """End the experiment on `channel` without a decision, and record its counts. Returns the state.
 
     Raises `NoExperiment`, `ReasonMissing`.
     """
@@ -144,14 +144,14 @@ def stop(targets: Sequence[Target], channel: str, *, why: str, clock: Clock = ut
 
 @dataclass(frozen=True, kw_only=True)
 class ObservedCounts:
-    """What all endpoints together saw, and which of them said nothing."""
+    """The counts of all endpoints, and the endpoints that did not respond."""
 
     evidence: Evidence
     silent: tuple[str, ...]
 
 
 def gather(targets: Sequence[Target], experiment: Experiment) -> ObservedCounts:
-    """Add up what every process that follows the experiment's channel counted, each of them once."""
+    """Returns the sum of the counts of all processes that follow the experiment's channel."""
     evidence, silent = Evidence(), []
     for target in targets:
         if target.outputs.endpoint.channel == experiment.channel:
@@ -160,7 +160,7 @@ def gather(targets: Sequence[Target], experiment: Experiment) -> ObservedCounts:
             for served in told:
                 try:
                     evidence = sum(_counted(served, experiment), evidence)
-                except ValueError:  # code of another time, which counts otherwise
+                except ValueError:  # other code, which counts differently
                     silent.append(str(served.get("instance")))
     return ObservedCounts(evidence=evidence, silent=tuple(silent))
 
@@ -177,14 +177,14 @@ def _decide(target: Target, log: Experiments, found: ExperimentStatus, clock: Cl
     from dataclasses import replace
 
     experiment, judgement = found.experiment, found.judgement
-    desk = decisions.promotion_service(target, experiment.channel)
-    head = desk.channel.head()
+    service = decisions.promotion_service(target, experiment.channel)
+    head = service.channel.head()
     if head is not None and head.number != experiment.entry:
         return replace(found, conclusion=_conclude(target, log, found, *_moved(experiment, head)))
     if judgement.ruling == "reject":
         return replace(found, conclusion=_conclude(target, log, found, "rejected", judgement.reasons))
     if judgement.ruling == "promote":
-        move = desk.promote(
+        move = service.promote(
             experiment.version,
             by=target.identity(role=Role.PROMOTER),
             why=f"experiment {experiment.number} ({experiment.mode}): {'; '.join(judgement.reasons)}",
@@ -198,7 +198,7 @@ def _decide(target: Target, log: Experiments, found: ExperimentStatus, clock: Cl
 
 
 def _moved(experiment: Experiment, head: ChannelEntry) -> tuple[Outcome, tuple[str, ...]]:
-    """What it means that the channel moved: that a win was carried out by a run that could not say so, or the end."""
+    """The outcome after a channel move: a win promoted by an interrupted run, or a void experiment."""
     if head.number == experiment.entry + 1 and head.digest == experiment.digest:
         return "promoted", (head.why,)
     return "stopped", (f"the channel moved to version {head.version} (entry {head.number}, by {head.by}): {head.why}",)

@@ -1,4 +1,4 @@
-"""An experiment judged by a job of the state machine, so that it goes on when nobody watches."""
+"""Decide an experiment with an execution of the state machine, so that it does not depend on an operator's machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from petpark.jobs.executions import Execution, JobRequest
 from registry.channels.experiment import Conclusion
 from registry.clock import Clock, utc_now
 from registry.encoding import parse_time
-from registry.layout import Role
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from petpark.endpoints.experiments import ExperimentStatus
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from registry.channels.experiment import Experiment
 
 _AROUND_SECONDS: Final = 3600
-"""After an experiment's end: to say that it is undecided, and to be late."""
+"""After an experiment's end: time to record that it is undecided, and for delays."""
 
 
 def start(targets: Sequence[Target], experiment: Experiment, *, clock: Clock = utc_now) -> Execution:
-    """Start the job that applies an experiment's rule until it is decided; one that runs already is returned."""
+    """Returns the execution that applies an experiment's rule until it is decided: a running one, else a new one."""
     left = max(0.0, (parse_time(experiment.until) - clock()).total_seconds())
     followers = [each for each in targets if each.outputs.endpoint.channel == experiment.channel]
     named = f"{experiment.channel}/{experiment.number}/{experiment.digest}"
@@ -51,7 +51,7 @@ def start(targets: Sequence[Target], experiment: Experiment, *, clock: Clock = u
 
 
 def concluded(target: Target, seen: ExperimentStatus) -> ExperimentStatus:
-    """What is known of an experiment now: with its end, if it has one."""
+    """Returns the current state of an experiment, with its end if it has one."""
     for entry in experiments.history(target, seen.experiment.channel):
         if isinstance(entry, Conclusion) and entry.experiment == seen.experiment.number:
             return replace(seen, conclusion=entry, evidence=entry.evidence)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from petpark.errors import JobFinished, ReasonMissing
 from petpark.jobs import executions, training_instances
-from registry.layout import Role, job_order_key
+from registry.layout.jobs import job_order_key
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
@@ -30,7 +31,7 @@ def cancel(target: Target, job: str, *, why: str) -> Cancelled:
     """End `job` forever, and its instances; repeated, it ends what was left over the first time.
 
     The job's result comes first, create-only: an instance that boots later finds it, and ends itself. A trial that is
-    cancelled is one that failed; its study continues. Raises `JobFinished` where the job ended otherwise, training's
+    cancelled is one that failed; its study continues. Raises `JobFinished` if the job ended otherwise, training's
     `JobMissing`.
     """
     from training.job import store_cancelled
@@ -41,8 +42,8 @@ def cancel(target: Target, job: str, *, why: str) -> Cancelled:
     by = target.identity(role=Role.PUBLISHER)
     ended = store_cancelled(store, job, by=by, why=why)
     if ended.status != "cancelled":
-        said = f"version {ended.version}" if ended.version else ended.error or ended.status
-        raise JobFinished(f"Job {job} has ended already: {said}.", next_step=f"petpark jobs show {job}", job=job)
+        outcome = f"version {ended.version}" if ended.version else ended.error or ended.status
+        raise JobFinished(f"Job {job} has ended already: {outcome}.", next_step=f"petpark jobs show {job}", job=job)
     # Its executions before its instances: they would launch others.
     stopped = executions.stop(target, job, why=why) if target.outputs.pipeline else []
     alive = [
@@ -69,6 +70,6 @@ def require_job(store: ObjectStore, job: str) -> None:
 
 
 def require_reason(why: str) -> None:
-    """Raise `ReasonMissing` where nobody would learn why."""
+    """Raise `ReasonMissing` if nobody would learn why."""
     if not why.strip():
-        raise ReasonMissing("No reason was given.", next_step='Say why, for those who ask later: --why "..."')
+        raise ReasonMissing("No reason was given.", next_step='State the reason, which is recorded: --why "..."')

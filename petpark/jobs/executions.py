@@ -1,84 +1,54 @@
-"""Jobs as executions of the state machine `job`: started, followed, stopped. `docs/design/pipeline.md`."""
+"""Jobs as executions of the state machine `job`: start, find, stop. `docs/design/pipeline.md`."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from petpark.errors import JobCancelled, JobFailed, JobFinished, JobInterrupted, NoCapacity, StackOutdated
-from petpark.jobs.spending import Spending
-from petpark.jobs.submission import Finished, JobEvent, Records, finished
-from registry.layout import Role
+from petpark.errors import (
+    JobFinished,
+    JobOfStudy,
+    StackOutdated,
+)
+from registry.layout.roles import Role
+from registry.layout.workspace import study_key
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
     from petpark.targets.stacks import PipelineOutputs
     from petpark.targets.target import Target
-    from training.job import JobResult
 
-_RUNS: Final = 99
-_PAGE: Final = 200
-_RUNNING: Final = "RUNNING"
-
-SAID: Final[Mapping[str, str]] = {
-    "LaunchSpot": "requests spot instances",
-    "LaunchOnDemand": "requests on-demand instances",
-    "WaitForCapacity": "waits for capacity",
-    "Boot": "the instance boots",
-    "Run": "works",
-    "EndInstances": "ends its instances",
-    "NextAttempt": "begins an attempt",
-}
-"""States that people want to hear of, and what the job does in them."""
+MOST_RUNS: Final = 99
+_LISTED: Final = 1000
+"""How many of the newest executions are searched for a job's newest one."""
+RUNNING: Final = "RUNNING"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """One execution that runs a job."""
+    """One execution that runs a job or a study."""
 
     job: str
+    """Id of the job or study."""
     arn: str
 
     @property
     def name(self) -> str:
-        """The job's id; with `-r2` and so on for a later run of it."""
+        """The id; with `-r2` and so on for a later run of it."""
         return self.arn.rpartition(":")[2]
 
 
-@dataclass(frozen=True, kw_only=True)
-class StateSeen:
-    """The job's execution entered a state."""
-
-    state: str
-    said: str
-    at: datetime
-    cause: str = ""
-    """Why: an error that another attempt follows."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MoneySeen:
-    """What the job has cost so far, at list prices."""
-
-    usd: float
-
-
-type ExecutionEvent = JobEvent | StateSeen | MoneySeen
-
-
 def machines(target: Target) -> PipelineOutputs:
-    """The stack's state machines; `StackOutdated` where it has none."""
+    """Returns the stack's state machines. Raises `StackOutdated` if it has none."""
     found = target.outputs.pipeline
     if found is None:
         raise StackOutdated(
-            f"Stack {target.outputs.stack} has no pipeline; it was deployed by another version of this program.",
+            f"Stack {target.outputs.stack} has no pipeline, or one of another version of this program.",
             next_step=f"pulumi up --stack {target.outputs.stack}",
         )
     return found
@@ -86,7 +56,7 @@ def machines(target: Target) -> PipelineOutputs:
 
 @dataclass(frozen=True, kw_only=True)
 class JobRequest:
-    """What the state machine `job` is started with."""
+    """The input of an execution of the state machine `job`."""
 
     job: str
     purpose: str
@@ -98,7 +68,7 @@ class JobRequest:
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def to_json(self) -> str:
-        """As its input; one text for equal requests, so that a repeated start is the same execution."""
+        """Returns the input as JSON: one text for equal requests, so that a repeated start is the same execution."""
         facts = {
             "job": self.job,
             "purpose": self.purpose,
@@ -114,15 +84,21 @@ class JobRequest:
 
 
 def start_training(target: Target, job: str, *, on_demand: bool = False) -> Execution:
-    """Start the training that was submitted as `job`, or go on with it; while it runs, that run is returned.
+    """Start or resume the training submitted as `job`. Returns its execution, the running one if there is one.
 
-    Raises `JobFinished`, `StackOutdated`, training's `JobMissing`. A job that failed is tried again: its failed result
-    makes way.
+    A failed job is tried again, and its failed result replaced. Raises `JobFinished`, `JobOfStudy`, `StackOutdated`,
+    training's `JobMissing`.
     """
     from training.job import find_result, load_spec
 
     workspace = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     spec = load_spec(workspace, job)
+    if spec.study is not None:
+        stored = workspace.stat(study_key(spec.study)) is not None
+        raise JobOfStudy(
+            f"Job {job} is a trial of study {spec.study}, which has a budget.",
+            next_step=f"petpark search resume {spec.study}" if stored else "petpark pipeline retry",
+        )
     result = find_result(workspace, job)
     if result is not None and result.status != "failed":
         raise JobFinished(f"Job {job} has a result already.", next_step=f"petpark jobs show {job}", job=job)
@@ -130,7 +106,7 @@ def start_training(target: Target, job: str, *, on_demand: bool = False) -> Exec
         target,
         JobRequest(
             job=job,
-            purpose="trial" if spec.study else "train",
+            purpose="train",
             machine="training",
             instances=spec.instances,
             on_demand=on_demand,
@@ -141,168 +117,118 @@ def start_training(target: Target, job: str, *, on_demand: bool = False) -> Exec
 
 
 def start(target: Target, request: JobRequest) -> Execution:
-    """Start an execution for a job; one that runs already is returned. Raises `StackOutdated`."""
-    alias = machines(target).job
+    """Returns the running execution of a job, or starts one. Raises `StackOutdated`."""
+    return start_named(target, machines(target).job, request.job, request.to_json())
+
+
+def start_named(target: Target, alias: str, name: str, execution_input: str) -> Execution:
+    """Returns the running execution with that name, or starts one; later ones have the suffix `-r2` and so on."""
     client = states_client(target)
-    for run in range(1, _RUNS + 1):
-        name = request.job if run == 1 else f"{request.job}-r{run}"
+    for run in _names(name):
         try:
-            made = client.start_execution(stateMachineArn=alias, name=name, input=request.to_json())
-            return Execution(job=request.job, arn=made["executionArn"])
+            made = client.start_execution(stateMachineArn=alias, name=run, input=execution_input)
+            return Execution(job=name, arn=made["executionArn"])
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") != "ExecutionAlreadyExists":
                 raise
-        found = Execution(job=request.job, arn=arn_of(alias, name))
-        if client.describe_execution(executionArn=found.arn)["status"] == _RUNNING:
+        found = Execution(job=name, arn=arn_of(alias, run))
+        if client.describe_execution(executionArn=found.arn)["status"] == RUNNING:
             return found
-    raise JobFinished(
-        f"Job {request.job} was run {_RUNS} times.", next_step="Start another: petpark train --dataset SHA"
-    )
+    raise JobFinished(f"{name} was run {MOST_RUNS} times.", next_step="Start another one.")
+
+
+def newest(target: Target, alias: str, name: str) -> Mapping[str, Any] | None:
+    """Returns the description of the last execution of `start_named`; None if there is none, or no longer.
+
+    AWS deletes executions 90 days after their end.
+    """
+    found: Mapping[str, Any] | None = None
+    for run in _names(name):
+        described = describe(target, arn_of(alias, run))
+        if described is None:
+            break
+        found = described
+    return found
+
+
+def describe(target: Target, arn: str) -> Mapping[str, Any] | None:
+    """Returns Step Functions' description of an execution; None for an unknown one."""
+    try:
+        return states_client(target).describe_execution(executionArn=arn)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "ExecutionDoesNotExist":
+            raise
+        return None
+
+
+def _names(name: str) -> list[str]:
+    return [name, *(f"{name}-r{run}" for run in range(2, MOST_RUNS + 1))]
 
 
 def running(target: Target, job: str) -> list[Execution]:
-    """The executions that run a job: one of its own, and those of pipelines that want it."""
-    found = [Execution(job=job, arn=arn) for arn in _all_running(target)]
-    return [each for each in found if each.name == job or each.name.startswith(f"{job}-")]
+    """Returns the running executions of a job: its own, and those of pipelines that need it."""
+    return _running(target, machines(target).job, job)
+
+
+def _running(target: Target, alias: str, beginning: str) -> list[Execution]:
+    found = [Execution(job=beginning, arn=arn) for arn in _all_running(target, alias)]
+    return [each for each in found if each.name == beginning or each.name.startswith(f"{beginning}-")]
 
 
 def running_names(target: Target) -> frozenset[str]:
-    """Names of the executions that run jobs now: the job's id, with an ending or without."""
-    return frozenset(arn.rpartition(":")[2] for arn in _all_running(target))
+    """Returns the names of running executions of jobs: the job's id, with or without suffix."""
+    return frozenset(arn.rpartition(":")[2] for arn in _all_running(target, machines(target).job))
 
 
-def _all_running(target: Target) -> list[str]:
+def _all_running(target: Target, alias: str) -> list[str]:
     pages = (
         states_client(target)
         .get_paginator("list_executions")
-        .paginate(stateMachineArn=_bare(machines(target).job), statusFilter=_RUNNING)
+        .paginate(stateMachineArn=bare(alias), statusFilter=RUNNING)
     )
     return [one["executionArn"] for page in pages for one in page["executions"]]
 
 
+def last(target: Target, job: str) -> Mapping[str, Any] | None:
+    """Returns the description of a job's newest execution, its own or a pipeline's; None if there is none.
+
+    Listed newest first. https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+    """
+    pages = (
+        states_client(target)
+        .get_paginator("list_executions")
+        .paginate(stateMachineArn=bare(machines(target).job), PaginationConfig={"MaxItems": _LISTED})
+    )
+    for one in (each for page in pages for each in page["executions"]):
+        name = one["executionArn"].rpartition(":")[2]
+        if name == job or name.startswith(f"{job}-"):
+            return describe(target, one["executionArn"])
+    return None
+
+
 def stop(target: Target, job: str, *, why: str) -> list[Execution]:
-    """Stop the executions of a job; its instances are not ended by that."""
-    stopped = running(target, job)
+    """Stop the executions of a job, but not its instances. Returns the stopped executions."""
+    return stop_named(target, machines(target).job, job, why=why)
+
+
+def stop_named(target: Target, alias: str, beginning: str, *, why: str) -> list[Execution]:
+    """Stop the executions of a state machine with this name, or with this name and a suffix. Returns them."""
+    stopped = _running(target, alias, beginning)
     for each in stopped:
         states_client(target).stop_execution(executionArn=each.arn, error="Cancelled", cause=why[:1000])
     return stopped
 
 
-def follow(
-    target: Target,
-    execution: Execution,
-    *,
-    poll: float = 2.0,
-    pause: Callable[[float], None] = time.sleep,
-) -> Iterator[ExecutionEvent]:
-    """Yield what happens to a job until it has succeeded: states, epochs, progress, money; looks every `poll` seconds.
-
-    Raises `JobFailed` with the error's name and cause, `NoCapacity`, `JobCancelled`, `JobInterrupted`.
-    """
-    from training.job import find_result
-
-    workspace = target.store(target.outputs.workspace, role=Role.PUBLISHER)
-    records = Records(workspace, execution.job)
-    history = History(target, execution.arn)
-    spending = Spending(target, execution.job)
-    usd = 0.0
-    while True:
-        # Its status first: what it wrote until it ended is read after that.
-        ended = states_client(target).describe_execution(executionArn=execution.arn)
-        for event in history.new():
-            if (seen := state_seen(event)) is not None:
-                yield seen
-        yield from records.new()
-        if (now := spending.so_far()) > usd:
-            usd = now
-            yield MoneySeen(usd=usd)
-        if ended["status"] != _RUNNING:
-            result = find_result(workspace, execution.job)
-            yield _end(execution.job, ended["status"], ended.get("error", ""), ended.get("cause", ""), result)
-            return
-        pause(poll)
-
-
-class History:
-    """The events of an execution, each read once.
-
-    https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html
-    """
-
-    def __init__(self, target: Target, arn: str) -> None:
-        self._client = states_client(target)
-        self._arn = arn
-        self._seen = 0
-
-    def new(self) -> list[Mapping[str, Any]]:
-        """Events since last time, oldest first: pages are read backwards until one is known."""
-        found: list[Mapping[str, Any]] = []
-        pages = self._client.get_paginator("get_execution_history").paginate(
-            executionArn=self._arn, reverseOrder=True, PaginationConfig={"PageSize": _PAGE}
-        )
-        for page in pages:
-            fresh = [event for event in page["events"] if event["id"] > self._seen]
-            found += fresh
-            if len(fresh) < len(page["events"]):
-                break
-        if found:
-            self._seen = found[0]["id"]
-        return found[::-1]
-
-
-def state_seen(event: Mapping[str, Any]) -> StateSeen | None:
-    """What an event of a job's history says to people; None where it says nothing."""
-    at = event["timestamp"].astimezone(UTC)
-    for kind in ("taskFailedEventDetails", "taskTimedOutEventDetails"):
-        if (details := event.get(kind)) is not None and _is_ours(details):
-            said = details.get("cause") or details.get("error", "")
-            return StateSeen(state="", said=f"interrupted: {details.get('error', '')}", at=at, cause=said)
-    entered = event.get("stateEnteredEventDetails")
-    if entered is None or (said := SAID.get(entered["name"])) is None:
-        return None
-    return StateSeen(state=entered["name"], said=said, at=at)
-
-
-def _is_ours(details: Mapping[str, Any]) -> bool:
-    """Whether a task waited for a worker: a failed look into S3 is an answer."""
-    return details.get("resource", "").endswith(".waitForTaskToken")
-
-
-def _end(job: str, status: str, error: str, cause: str, result: JobResult | None) -> Finished:
-    """Returns a success, and raises anything else as what it is, with the next step."""
-    if status == "SUCCEEDED" and result is not None:
-        return finished(job, result)
-    if (result is not None and result.status == "cancelled") or error == "Cancelled":
-        if result is not None:
-            finished(job, result)  # raises, with the name of who did it
-        raise JobCancelled(f"Job {job} was cancelled: {cause}", next_step="petpark jobs list", job=job)
-    again = f"petpark train --resume {job}"
-    said = cause or f"the execution ended as {status}"
-    if error == "NoCapacity":
-        raise NoCapacity(said, next_step=f"Try again later ({again}), or on demand ({again} --on-demand).", job=job)
-    if error in _RESUMABLE or status in ("ABORTED", "TIMED_OUT"):
-        raise JobInterrupted(f"Job {job} did not end: {error or status}, {said}", next_step=again, job=job)
-    step = _STEPS.get(error, "Fix the cause and train again; `petpark jobs logs` shows what it said.")
-    raise JobFailed(f"Job {job} failed: {error}, {said}", next_step=step, job=job, error=error)
-
-
-_RESUMABLE: Final = frozenset({"TooManyAttempts", "Interrupted", "LaunchFailed", "States.HeartbeatTimeout"})
-_STEPS: Final[Mapping[str, str]] = {
-    "SpendCap": "Raise the cap that is named, then pulumi up; or take fewer instances or minutes (--max-minutes).",
-    "TimedOut": "Give it more time: --max-minutes.",
-}
-
-
 def states_client(target: Target) -> SFNClient:
-    """Step Functions, as the publisher."""
+    """Returns a client of Step Functions, as the publisher."""
     return target.client("stepfunctions", role=Role.PUBLISHER)
 
 
-def _bare(alias: str) -> str:
-    """The state machine's ARN of an alias's."""
+def bare(alias: str) -> str:
+    """Returns the state machine's ARN of an alias's ARN."""
     return alias.rpartition(":")[0]
 
 
 def arn_of(alias: str, name: str) -> str:
-    """The ARN of an execution of an alias's state machine."""
-    return f"{_bare(alias).replace(':stateMachine:', ':execution:')}:{name}"
+    """Returns the ARN of an execution of an alias's state machine."""
+    return f"{bare(alias).replace(':stateMachine:', ':execution:')}:{name}"

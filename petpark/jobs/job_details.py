@@ -8,18 +8,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from petpark.jobs import job_summaries, submission
-from petpark.jobs.launches import attempts
+from petpark.jobs.suggestions import JobDefaults, remedies
 from petpark.models import gates
-from petpark.models.suggestions import JobDefaults, remedies
-from petpark.output import printable
-from registry import layout
+from petpark.output.formats import printable
 from registry.gates import failed
+from registry.layout.jobs import attempts_of_job_prefix, boot_logs_prefix, job_order_key, job_spec_key, progress_prefix
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from petpark.jobs.job_summaries import JobSummary
-    from petpark.jobs.launches import Attempt
+    from petpark.jobs.suggestions import Suggestion
     from petpark.models.gates import Judgement
-    from petpark.models.suggestions import Suggestion
     from petpark.targets.target import Target
     from registry.store.object_store import ObjectStore
     from training.job import EpochRecord, JobResult, JobSpec
@@ -52,10 +51,8 @@ class JobDetails:
     judgement: Judgement | None
     remedies: tuple[Suggestion, ...]
     """What to try about the gates that its version failed."""
-    launches: tuple[Attempt, ...]
-    """What EC2 answered when instances were launched for it."""
     attempts: tuple[str, ...]
-    """What EC2 Fleet answered to the state machine's launches, in words."""
+    """What EC2 Fleet answered to the launches, in words."""
     boot_log: BootLog | None
     """Of the instance that failed last, if any did."""
     progress: str
@@ -68,7 +65,7 @@ def inspect(target: Target, job: str) -> JobDetails:
     """Read all about one job; raises training's `JobMissing`."""
     from training.job import find_result, load_spec
 
-    store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
+    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     spec, result = load_spec(store, job), find_result(store, job)
     judged = None if result is None else _judgement(target, result)
     usual = JobDefaults(parameters=submission.usual_parameters(target), evaluation=gates.plan(target, (), ()))
@@ -81,7 +78,6 @@ def inspect(target: Target, job: str) -> JobDetails:
         result=result,
         judgement=judged,
         remedies=() if judged is None else tuple(remedies(spec, judged, usual)),
-        launches=tuple(attempts(store, job)),
         attempts=_attempts(store, job),
         boot_log=_boot_log(store, job),
         progress="" if result else _progress(store, job, last),
@@ -104,11 +100,11 @@ def ordered(target: Target, job: str) -> OrderedJob | None:
     """Read all about such a job; None for a training, or what is none at all."""
     from training.job import find_result
 
-    store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
-    if store.stat(layout.job_order_key(job)) is None or store.stat(layout.job_spec_key(job)) is not None:
+    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
+    if store.stat(job_order_key(job)) is None or store.stat(job_spec_key(job)) is not None:
         return None
     summary = job_summaries.summary(target, job)  # SpecMalformed where the order cannot be read
-    order: dict[str, Any] = json.loads(store.get(layout.job_order_key(job)))
+    order: dict[str, Any] = json.loads(store.get(job_order_key(job)))
     return OrderedJob(
         summary=summary,
         pipeline=order.get("pipeline"),
@@ -120,7 +116,7 @@ def ordered(target: Target, job: str) -> OrderedJob | None:
 
 def _attempts(store: ObjectStore, job: str) -> tuple[str, ...]:
     """A sentence for each launch of the state machine, the oldest first."""
-    keys = [key for key in store.keys(layout.attempts_of_job_prefix(job)) if key.endswith("/launch.json")]
+    keys = [key for key in store.keys(attempts_of_job_prefix(job)) if key.endswith("/launch.json")]
     launches = [json.loads(store.get(key)) for key in keys]
     return tuple(
         f"{', '.join(each.get('instances', ()))}: {each.get('type')} ({each.get('market')}) in {each.get('subnet')}"
@@ -139,21 +135,21 @@ def _progress(store: ObjectStore, job: str, epoch: EpochRecord | None) -> str:
     from training.errors import SpecMalformed
     from training.job import STAGES, ProgressRecord
 
-    keys = list(store.keys(layout.progress_prefix(job)))
+    keys = list(store.keys(progress_prefix(job)))
     with suppress(SpecMalformed):
-        told = ProgressRecord.from_json(store.get(keys[-1])) if keys else None
-        if told and (epoch is None or told.doing == STAGES[-1]):
-            return submission.sentence(told)
+        progress = ProgressRecord.from_json(store.get(keys[-1])) if keys else None
+        if progress and (epoch is None or progress.doing == STAGES[-1]):
+            return submission.sentence(progress)
     return submission.sentence(epoch) if epoch else ""
 
 
 def _boot_log(store: ObjectStore, job: str) -> BootLog | None:
-    newest = min(store.stats(layout.boot_logs_prefix(job)), key=lambda kept: kept.age, default=None)
+    newest = min(store.stats(boot_logs_prefix(job)), key=lambda kept: kept.age, default=None)
     if newest is None:
         return None
-    said = store.get(newest.key)[-_SHOWN_BYTES:].decode(errors="replace")
-    instance = newest.key.removeprefix(layout.boot_logs_prefix(job)).removesuffix(".log")
-    lines = [printable(line) for line in said.splitlines()]
+    text = store.get(newest.key)[-_SHOWN_BYTES:].decode(errors="replace")
+    instance = newest.key.removeprefix(boot_logs_prefix(job)).removesuffix(".log")
+    lines = [printable(line) for line in text.splitlines()]
     return BootLog(instance=instance, key=newest.key, last=tuple(lines[-_SHOWN_LINES:]))
 
 

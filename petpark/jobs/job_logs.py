@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from petpark.jobs import executions, training_instances
-from petpark.jobs.overdue import OverdueWatch
-from petpark.output import printable
-from registry import layout
+from petpark.errors import LogMissing
+from petpark.jobs import executions
+from petpark.output.formats import printable
+from registry.errors import ObjectMissing
+from registry.layout.jobs import boot_logs_prefix, job_order_key, job_spec_key
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -37,7 +39,7 @@ class LogLine:
     facts: Mapping[str, Any]
 
     def __str__(self) -> str:
-        facts = ", ".join(f"{name} {_fact(value)}" for name, value in self.facts.items() if value is not None)
+        facts = ", ".join(f"{name} {_fact(value)}" for name, value in self.facts.items() if value not in (None, ""))
         return printable(f"{self.at}  {self.event}{': ' if facts else ''}{facts}")
 
 
@@ -51,30 +53,27 @@ class BootLog:
     lines: tuple[str, ...]
 
 
-def said(
+def read(
     target: Target,
     job: str,
     *,
     follow: bool = False,
     poll: float = 2.0,
     pause: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[LogLine]:
-    """The job's log from its beginning; with `follow` until the job ended or no instance of it is left.
+    """The job's log from its beginning; with `follow` until no execution runs the job.
 
-    Raises `JobOverdue` where one is at work for longer than the job may take.
     Reads page by page: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html
     """
-    logs: CloudWatchLogsClient = target.client("logs", role=layout.Role.PUBLISHER)
+    logs: CloudWatchLogsClient = target.client("logs", role=Role.PUBLISHER)
     request: GetLogEventsRequestTypeDef = {
-        "logGroupName": target.outputs.training.log_group,
+        "logGroupName": group(target, job),
         "logStreamName": job,
         "startFromHead": True,
     }
     token, left = "", _AFTERWARDS
-    is_over = _over(target, job, clock) if follow else lambda: True
     while True:
-        over = is_over()
+        over = not (follow and executions.running(target, job))
         try:
             page = logs.get_log_events(**request)
         except logs.exceptions.ResourceNotFoundException:
@@ -91,10 +90,40 @@ def said(
             request["nextToken"] = token = following
 
 
+def group(target: Target, job: str) -> str:
+    """The log group that has the job's stream: that of the machine which its purpose runs on."""
+    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
+    pipeline = target.outputs.pipeline
+    if pipeline is None or not pipeline.small_log_group or store.stat(job_spec_key(job)) is not None:
+        return target.outputs.training.log_group
+    try:
+        order = json.loads(store.get(job_order_key(job)))
+        trains = order["purpose"] in ("train", "trial")
+    except (ObjectMissing, ValueError, KeyError, TypeError):
+        trains = True
+    return target.outputs.training.log_group if trains else pipeline.small_log_group
+
+
+def missing(target: Target, job: str) -> LogMissing:
+    """Explain why a job has no log: how its newest execution ended before an instance started, if that is known."""
+    ended = executions.last(target, job)
+    if ended is None or ended["status"] in ("RUNNING", "SUCCEEDED"):
+        why = f"none of its instances has started, or the log expired in the log group {group(target, job)}"
+        return LogMissing(f"Job {job} has no log: {why}.", next_step=f"petpark jobs show {job}")
+    name = ended["executionArn"].rpartition(":")[2]
+    cause = ended.get("cause") or "Step Functions has no cause; its history has the last state"
+    why = f"its execution {name} ended as {ended.get('error') or ended['status']}: {cause}"
+    return LogMissing(
+        f"Job {job} has no log: {why}",
+        next_step=f"petpark jobs show {job}; aws stepfunctions get-execution-history --reverse-order "
+        f"--execution-arn {ended['executionArn']}",
+    )
+
+
 def boot_logs(target: Target, job: str) -> list[BootLog]:
     """What instances said that ended otherwise than well, the oldest first."""
-    store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
-    prefix = layout.boot_logs_prefix(job)
+    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
+    prefix = boot_logs_prefix(job)
     return [
         BootLog(
             instance=kept.key.removeprefix(prefix).removesuffix(".log"),
@@ -103,22 +132,6 @@ def boot_logs(target: Target, job: str) -> list[BootLog]:
         )
         for kept in sorted(store.stats(prefix), key=lambda kept: -kept.age)
     ]
-
-
-def _over(target: Target, job: str, clock: Callable[[], float]) -> Callable[[], bool]:
-    """Whether nothing more will be said: of an execution that ended, or of an instance that is gone."""
-    from training.job import find_result
-
-    store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
-    if target.outputs.pipeline is not None and store.stat(layout.job_order_key(job)) is not None:
-        return lambda: not executions.running(target, job)
-    patience = OverdueWatch(target, job, clock=clock)
-
-    def over() -> bool:
-        newest = training_instances.newest(target, job)  # first: a job that ends it has written its result before
-        return find_result(store, job) is not None or not patience.look(newest)
-
-    return over
 
 
 def _read(milliseconds: int, message: str) -> LogLine:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from petpark.jobs import executions, training_instances
-from registry import layout
 from registry.errors import ObjectMissing
 from registry.gates import failed
+from registry.layout.jobs import JOBS, job_order_key, job_prefix
+from registry.layout.roles import Role
 from training.errors import SpecMalformed
 
 if TYPE_CHECKING:
@@ -57,23 +59,28 @@ class JobSummary:
 
 
 def summaries(target: Target, *, limit: int = 20) -> list[JobSummary]:
-    """The newest `limit` jobs, newest first. What lies among them and is none is one all the same: unreadable."""
-    store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
+    """The `limit` jobs that were begun last, newest first. What lies among them and is none is one all the same.
+
+    A job is as old as the first of its records.
+    """
+    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     keys: dict[str, list[str]] = {}
-    for key in store.keys(layout.JOBS):
-        job, _, rest = key.removeprefix(layout.JOBS).partition("/")
+    age: dict[str, timedelta] = {}
+    for stored in store.stats(JOBS):
+        job, _, rest = stored.key.removeprefix(JOBS).partition("/")
         keys.setdefault(job, []).append(rest)
+        age[job] = max(stored.age, age.get(job, stored.age))
     instances, running = training_instances.by_job(target), _running(target)
     return [
         _listed(store, job, keys[job], _Machines(instances.get(job), _of(running, job)))
-        for job in sorted(keys, reverse=True)[:limit]
+        for job in sorted(sorted(keys, reverse=True), key=age.__getitem__)[:limit]
     ]
 
 
 def summary(target: Target, job: str) -> JobSummary:
     """One job; raises training's `JobMissing`, `SpecMalformed`."""
-    store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
-    keys = [key.removeprefix(layout.job_prefix(job)) for key in store.keys(layout.job_prefix(job))]
+    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
+    keys = [key.removeprefix(job_prefix(job)) for key in store.keys(job_prefix(job))]
     return _summary(store, job, keys, _Machines(training_instances.newest(target, job), _of(_running(target), job)))
 
 
@@ -104,9 +111,9 @@ def _listed(store: ObjectStore, job: str, keys: list[str], machines: _Machines) 
     try:
         return _summary(store, job, keys, machines)
     except SpecMalformed as error:
-        problem = f"{layout.job_prefix(job)}: {error}"
+        problem = f"{job_prefix(job)}: {error}"
     except (JobMissing, ObjectMissing):
-        problem = f"{layout.job_prefix(job)}{keys[0]}: no job {job}".replace(f"{job}/:", f"{job}:")
+        problem = f"{job_prefix(job)}{keys[0]}: no job {job}".replace(f"{job}/:", f"{job}:")
     return JobSummary(
         job=job,
         stage=Stage.UNREADABLE,
@@ -149,11 +156,11 @@ def _summary(store: ObjectStore, job: str, keys: list[str], machines: _Machines)
 def _ordered(store: ObjectStore, job: str, result: JobResult | None, machines: _Machines) -> JobSummary:
     """One that the state machine ordered, and that trains nothing, or not yet."""
     try:
-        order: dict[str, Any] = json.loads(store.get(layout.job_order_key(job)))
+        order: dict[str, Any] = json.loads(store.get(job_order_key(job)))
         purpose, asked_by = str(order["purpose"]), str(order["requested_by"])
         dataset = str(order["inputs"].get("dataset", ""))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SpecMalformed(f"this is no order: {error!r}") from error
+        raise SpecMalformed(f"not an order: {error!r}") from error
     return JobSummary(
         job=job,
         stage=_stage(result, machines),

@@ -10,7 +10,7 @@ import httpx
 
 from petpark.errors import WeightsMissing
 
-_PATIENCE: Final = httpx.Timeout(30.0, connect=5.0)
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 
 
 def fetch_pretrained(architecture: str, directory: Path, *, client: httpx.Client | None = None) -> Path:
@@ -27,7 +27,7 @@ def fetch_pretrained(architecture: str, directory: Path, *, client: httpx.Client
     digest = hashlib.sha256()
     try:
         with (
-            client or httpx.Client(timeout=_PATIENCE, follow_redirects=True) as session,
+            client or httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as session,
             session.stream("GET", address) as answer,
             path.open("wb") as file,
         ):
@@ -43,6 +43,6 @@ def fetch_pretrained(architecture: str, directory: Path, *, client: httpx.Client
     if not digest.hexdigest().startswith(path.stem.rpartition("-")[2]):
         raise WeightsMissing(
             f"{address} has other bytes than its name promises (sha256 {digest.hexdigest()}).",
-            next_step="Try again; if it stays so, do not use these weights.",
+            next_step="Try again; if that fails too, do not use these weights.",
         )
     return path

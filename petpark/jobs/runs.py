@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from registry import layout
+from petpark.files import write_file
 from registry.encoding import parse_canonical
+from registry.layout.jobs import job_result_key, job_spec_key, machines_prefix
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
@@ -46,12 +48,12 @@ class Run:
 
     def settings(self) -> dict[str, str]:
         """What decides how a training goes: parameters, data, code, seed, and what it ran on."""
-        asked = {} if self.spec is None else _flat(asdict(self.spec))
+        spec = {} if self.spec is None else _flat(asdict(self.spec))
         last = self.machines[-1] if self.machines else {}
         machine = {
             name: last[name] for name in ("processor", "cores", "gpu", "processes", "torch", "lock") if name in last
         }
-        return {name: str(value) for name, value in {**asked, **machine}.items()}
+        return {name: str(value) for name, value in {**spec, **machine}.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,20 +90,20 @@ def load(target: Target, job: str) -> Run:
     from training.errors import SpecMalformed
     from training.job import epoch_records, find_result, load_spec
 
-    store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
+    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     spec: JobSpec | None = None
     result: JobResult | None = None
     epochs, problems = epoch_records(store, job)
     try:
         spec = load_spec(store, job)
     except SpecMalformed as error:
-        problems[layout.job_spec_key(job)] = str(error)
+        problems[job_spec_key(job)] = str(error)
     try:
         result = find_result(store, job)
     except SpecMalformed as error:
-        problems[layout.job_result_key(job)] = str(error)
+        problems[job_result_key(job)] = str(error)
     machines: list[Mapping[str, Any]] = []
-    for key in store.keys(layout.machines_prefix(job)):
+    for key in store.keys(machines_prefix(job)):
         try:
             machines.append(parse_canonical(store.get(key)).rest())
         except ValueError as error:
@@ -169,7 +171,7 @@ def _epochs(longest: int) -> list[int]:
 
 
 def write_page(runs: Sequence[Run], path: Path) -> None:
-    """Write the comparison as one HTML file that needs nothing else; all text in it is escaped."""
+    """Write the comparison as one HTML file; all text in it is escaped. Raises `FileInTheWay`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -177,4 +179,5 @@ def write_page(runs: Sequence[Run], path: Path) -> None:
     )
     charts = [chart(runs, name) for name in CURVES]
     page = environment.get_template("runs.html.j2")
-    path.write_text(page.render(runs=runs, charts=charts, differences=differences(runs)), encoding="utf-8")
+    text = page.render(runs=runs, charts=charts, differences=differences(runs))
+    write_file(text, path, next_step="Name another: --page FILE")

@@ -1,20 +1,32 @@
-"""What a job has cost so far: what its ended attempts cost, and the one that runs by the hour, at list prices."""
+"""A job's cost so far at list prices: its ended attempts, and the running one by the hour."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from registry.clock import Clock, utc_now
 from registry.errors import ObjectMissing
-from registry.layout import Role, attempts_of_job_prefix, job_launch_key, spending_prefix
+from registry.layout.jobs import attempts_of_job_prefix, job_launch_key
+from registry.layout.roles import Role
+from registry.layout.workspace import spending_prefix
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
 
 _MICROS: Final = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a job took so far: attempts that were launched, their instance time, and USD at list prices."""
+
+    launches: int = 0
+    seconds: float = 0.0
+    usd: float = 0.0
 
 
 class Spending:
@@ -27,12 +39,23 @@ class Spending:
         self._clock = clock
 
     def so_far(self) -> float:
-        """USD; 0 before the first launch. A type without a list price counts as nothing until its attempt is paid."""
-        total = 0.0
-        for attempt, began in self._attempts().items():
-            paid = self._paid(attempt, began)
-            total += self._running(attempt, began) if paid is None else paid
-        return round(total, 4)
+        """USD; see `cost`."""
+        return self.cost().usd
+
+    def cost(self) -> Cost:
+        """Returns the cost of all attempts in USD; a running one counts until now, at list price (0 if unknown)."""
+        seconds, usd, attempts = 0.0, 0.0, self._attempts()
+        for attempt, began in attempts.items():
+            launch = self._launch(attempt)
+            ended, paid = self._paid(attempt, began) or (self._clock(), None)
+            took = (ended - began).total_seconds() * len(launch.get("instances", ()))
+            seconds += took
+            usd += hourly_price(self._region, str(launch.get("type", ""))) * took / 3600 if paid is None else paid
+        return Cost(launches=len(attempts), seconds=round(seconds, 1), usd=round(usd, 6))
+
+    def settled(self) -> bool:
+        """Whether every attempt was paid: then the cost does not change any more."""
+        return all(self._paid(attempt, began) is not None for attempt, began in self._attempts().items())
 
     def _attempts(self) -> Mapping[str, datetime]:
         """Attempts that were launched, and when."""
@@ -43,21 +66,20 @@ class Spending:
             if stored.key.endswith("/launch.json")
         }
 
-    def _paid(self, attempt: str, began: datetime) -> float | None:
-        """What an attempt cost; None while it runs. Its keys are in the month in which it was afforded."""
+    def _paid(self, attempt: str, began: datetime) -> tuple[datetime, float] | None:
+        """When an attempt was paid, and its cost; None while it runs. Its keys are in the month that afforded it."""
         for month in {f"{moment:%Y-%m}" for moment in (began, self._clock())}:
-            prefix = f"{spending_prefix(month)}{attempt}/paid/"
-            for key in self._store.keys(prefix):
-                return int(key.rpartition("/")[2]) / _MICROS
+            prefix, now = f"{spending_prefix(month)}{attempt}/paid/", self._clock()
+            for stored in self._store.stats(prefix):
+                return now - stored.age, int(stored.key.rpartition("/")[2]) / _MICROS
         return None
 
-    def _running(self, attempt: str, began: datetime) -> float:
+    def _launch(self, attempt: str) -> Mapping[str, Any]:
         try:
             launch: Mapping[str, Any] = json.loads(self._store.get(job_launch_key(self._job, attempt)))
         except ObjectMissing:
-            return 0.0
-        hours = (self._clock() - began).total_seconds() / 3600
-        return hourly_price(self._region, str(launch.get("type", ""))) * len(launch.get("instances", ())) * hours
+            return {}
+        return launch
 
 
 def hourly_price(region: str, instance_type: str) -> float:

@@ -1,37 +1,24 @@
-"""Training on provisioned instances: submit a job, start its instance, watch it, resume it after an interruption."""
+"""Trainings as they are submitted, and the records that a job writes while it runs."""
 
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petpark.data import datasets
-from petpark.errors import (
-    JobCancelled,
-    JobFailed,
-    JobFinished,
-    JobInterrupted,
-    JobOfStudy,
-    TooManyInstances,
-    WeightsMissing,
-)
+from petpark.errors import JobCancelled, JobFailed, TooManyInstances, WeightsMissing
 from petpark.ids import complete, folders
-from petpark.jobs import training_instances
-from petpark.jobs.launches import launch
-from petpark.jobs.overdue import OverdueWatch
 from petpark.models import gates as gating
 from petpark.targets.target import Target
-from registry import layout
 from registry.clock import utc_now
 from registry.identity import person
+from registry.layout.jobs import JOBS, epochs_prefix, job_spec_key, progress_prefix
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import InstanceTypeDef
-
     from registry.store.object_store import ObjectStore
     from registry.version import Version
     from training.hyper_parameters import HyperParameters
@@ -39,14 +26,6 @@ if TYPE_CHECKING:
 
 _WEIGHTS = "weights.pt"
 _MINUTE = 60
-
-
-@dataclass(frozen=True, kw_only=True)
-class InstanceSeen:
-    """The instance that runs the job changed its state."""
-
-    instance_id: str
-    state: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +57,7 @@ class Skipped:
     problem: str
 
 
-type JobEvent = InstanceSeen | EpochSeen | ProgressSeen | Skipped | Finished
+type JobEvent = EpochSeen | ProgressSeen | Skipped | Finished
 
 
 def plan(
@@ -116,13 +95,13 @@ def plan(
     most = target.outputs.training.instances
     if instances > most:
         raise TooManyInstances(
-            f"Stack {target.outputs.stack} lets at most {most} train together, not {instances}.",
+            f"Stack {target.outputs.stack} allows at most {most} instances per training, not {instances}.",
             next_step=f"pulumi config set training_instances {instances} --stack {target.outputs.stack}, and pulumi up",
         )
     return JobSpec(
         dataset=dataset,
         seed=seed,
-        requested_by=target.identity(role=layout.Role.PUBLISHER),
+        requested_by=target.identity(role=Role.PUBLISHER),
         hyper_parameters=parameters,
         code=target.outputs.code_bundle,
         initial_weights=initial_weights,
@@ -137,7 +116,7 @@ def admit(target: Target, spec: JobSpec, *, weights_follow: bool = False) -> Non
     """Refuse what its instance would refuse (`training.jobs.admission.admit`) before anything is stored or launched."""
     from training.jobs.admission import admit
 
-    lake = target.store(target.outputs.data_lake, role=layout.Role.PUBLISHER)
+    lake = target.store(target.outputs.data_lake, role=Role.PUBLISHER)
     admit(spec, lake, weights_follow=weights_follow)
 
 
@@ -161,7 +140,7 @@ def weights_of(version: Version) -> str:
     if found is None:
         raise WeightsMissing(
             f"Version {version.number} has no file {_WEIGHTS}.",
-            next_step="Give a version that petpark trained, or a file.",
+            next_step="Use a version that petpark trained, or a file.",
         )
     return found.sha256
 
@@ -174,9 +153,9 @@ def new_id() -> str:
 def resolve(target: Target, beginning: str) -> str:
     """The one job whose id begins so; raises `IdAmbiguous`."""
     workspace = _workspace(target)
-    if beginning and workspace.stat(layout.job_spec_key(beginning)) is not None:
+    if beginning and workspace.stat(job_spec_key(beginning)) is not None:
         return beginning  # a study's trials begin with its id, and so does the job of its best
-    return complete("jobs", beginning, folders(workspace, layout.JOBS, beginning), listing="petpark jobs list")
+    return complete("jobs", beginning, folders(workspace, JOBS, beginning), listing="petpark jobs list")
 
 
 def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str:
@@ -194,80 +173,12 @@ def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str
     return job
 
 
-def resume(
-    target: Target, job: str, *, on_demand: bool = False, tell: Callable[[str], object] = lambda _sentence: None
-) -> str:
-    """Start another instance for a job that was interrupted; where one is at work already, return that one.
-
-    Raises `JobFinished`, `JobOfStudy`, or training's `JobMissing`. The job continues from its last checkpoint.
-    """
-    from training.job import find_result, load_spec
-
-    workspace = _workspace(target)
-    study = load_spec(workspace, job).study
-    if study is not None:
-        raise JobOfStudy(
-            f"Job {job} is a trial of study {study}, which has a budget.", next_step=f"petpark search resume {study}"
-        )
-    if find_result(workspace, job) is not None:
-        raise JobFinished(f"Job {job} has a result already.", next_step="petpark jobs list", job=job)
-    instance = training_instances.newest(target, job)
-    if instance is not None and training_instances.is_alive(instance):
-        return instance.get("InstanceId", "")
-    return launch(target, job, on_demand=on_demand, tell=tell)
-
-
-def watch(
-    target: Target,
-    job: str,
-    *,
-    instance_id: str | None = None,
-    poll: float = 2.0,
-    pause: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> Iterator[JobEvent]:
-    """Yield what happens to `job` until it has succeeded; looks every `poll` seconds.
-
-    Raises `JobFailed` with the job's own reason, `JobInterrupted` when its instance has ended without a result, and
-    `JobOverdue` when its instance is at work for longer than the job may take.
-    """
-    from training.job import find_result
-
-    store = _workspace(target)
-    patience = OverdueWatch(target, job, clock=clock)
-    records = Records(store, job)
-    seen_state = ""
-    while True:
-        # The instance first: a job that ends its instance has written its result before.
-        find = training_instances.by_id if instance_id else training_instances.newest
-        instance = find(target, instance_id or job)
-        state = training_instances.state(instance)
-        if instance is not None and state != seen_state:
-            seen_state = state
-            yield InstanceSeen(instance_id=instance.get("InstanceId", ""), state=state)
-        yield from records.new()
-        result = find_result(store, job)
-        if result is not None:
-            yield finished(job, result)
-            return
-        if not patience.look(instance):
-            raise JobInterrupted(
-                f"The instance of job {job} is {state or 'gone'}{training_instances.reason(instance)}, "
-                "and the job has no result."
-                f"{_final_lines(store, job, instance)}",
-                next_step=f"petpark train --resume {job}",
-                job=job,
-                instance=instance_id,
-            )
-        pause(poll)
-
-
 class Records:
     """What a job writes down while it runs, each read once."""
 
     def __init__(self, store: ObjectStore, job: str) -> None:
         self._store = store
-        self._seen = {layout.progress_prefix(job): "", layout.epochs_prefix(job): ""}
+        self._seen = {progress_prefix(job): "", epochs_prefix(job): ""}
 
     def new(self) -> Iterator[ProgressSeen | EpochSeen | Skipped]:
         """Progress, then epochs, since last time."""
@@ -312,14 +223,14 @@ def finished(job: str, result: JobResult) -> Finished:
     if result.status == "cancelled":
         raise JobCancelled(
             f"{person(result.by or '')} cancelled job {job}: {result.message}",
-            next_step="petpark train --dataset SHA begins another; petpark jobs list shows what was asked.",
+            next_step="petpark train --dataset SHA starts another; petpark jobs list shows the settings.",
             job=job,
             by=result.by,
         )
     if result.status == "failed":
         raise JobFailed(
             f"Job {job} failed: {result.error}, {result.message}",
-            next_step="Fix the cause and train again; `petpark jobs list` shows what was asked.",
+            next_step="Fix the cause and train again; `petpark jobs list` shows the settings.",
             job=job,
             error=result.error,
         )
@@ -327,10 +238,4 @@ def finished(job: str, result: JobResult) -> Finished:
 
 
 def _workspace(target: Target) -> ObjectStore:
-    return target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
-
-
-def _final_lines(store: ObjectStore, job: str, instance: InstanceTypeDef | None) -> str:
-    """Returns where to read its boot log, if it could store one."""
-    kept = instance and store.stat(layout.boot_log_key(job, instance.get("InstanceId", "")))
-    return f" Its boot log: petpark jobs show {job}" if kept else ""
+    return target.store(target.outputs.workspace, role=Role.PUBLISHER)

@@ -1,4 +1,4 @@
-"""The instances that train, as EC2 knows them: found by the tags of their launch."""
+"""The instances that run jobs, as EC2 knows them: found by their tags."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from registry import layout
+from registry.layout.jobs import JOB_TAG
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -20,35 +19,19 @@ ALIVE = frozenset({"pending", "running"})
 """States of an instance that boots or runs."""
 
 
-def launched(target: Target, study: str) -> dict[str, InstanceTypeDef]:
-    """The instances that a study started, by the token of their launch; of each EC2 remembers an hour at least."""
-    return _newest(_found(target, layout.LAUNCH_TAG, f"{study}-*"), layout.LAUNCH_TAG)
-
-
 def by_job(target: Target) -> dict[str, InstanceTypeDef]:
     """The newest instance of every job, whatever its state; of several that train together the first."""
-    return _newest(_found(target, layout.JOB_TAG, "*"), layout.JOB_TAG)
+    return _newest(_found(target, JOB_TAG, "*"), JOB_TAG)
 
 
 def of_job(target: Target, job: str) -> list[InstanceTypeDef]:
-    """All instances of one job that EC2 still knows, whatever their state."""
-    return _found(target, layout.JOB_TAG, job)
+    """All instances of one job that EC2 still knows, whatever their state; of several for a name with an asterisk."""
+    return _found(target, JOB_TAG, job)
 
 
 def newest(target: Target, job: str) -> InstanceTypeDef | None:
     """The newest instance of one job; of several that train together the first."""
-    return _newest(of_job(target, job), layout.JOB_TAG).get(job)
-
-
-def by_id(target: Target, instance_id: str) -> InstanceTypeDef | None:
-    """One instance; None while, or once, EC2 knows none."""
-    try:
-        found = _ec2(target).describe_instances(InstanceIds=[instance_id])
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "InvalidInstanceID.NotFound":
-            return None
-        raise
-    return next((machine for entry in found["Reservations"] for machine in entry.get("Instances", [])), None)
+    return _newest(of_job(target, job), JOB_TAG).get(job)
 
 
 def end(target: Target, instance_ids: Sequence[str]) -> None:
@@ -65,12 +48,6 @@ def is_alive(instance: InstanceTypeDef) -> bool:
 def state(instance: InstanceTypeDef | None) -> str:
     """EC2's word for what it does; empty without an instance."""
     return "" if instance is None else instance.get("State", {}).get("Name", "")
-
-
-def reason(instance: InstanceTypeDef | None) -> str:
-    """Why EC2 ended it, as EC2 says: a spot interruption, no capacity after all, a key or snapshot out of reach."""
-    found = "" if instance is None else instance.get("StateReason", {}).get("Message", "")
-    return f" ({found})" if found else ""
 
 
 def _found(target: Target, key: str, value: str) -> list[InstanceTypeDef]:
@@ -91,4 +68,4 @@ def _newest(found: Sequence[InstanceTypeDef], key: str) -> dict[str, InstanceTyp
 
 
 def _ec2(target: Target) -> EC2Client:
-    return target.client("ec2", role=layout.Role.PUBLISHER)
+    return target.client("ec2", role=Role.PUBLISHER)

@@ -28,7 +28,7 @@ IMAGENET: Final = "imagenet"
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """What a job's spec says about the weights to start from, and what is handed in with it."""
+    """What a job's spec says about its initial weights, and the file submitted with it."""
 
     sha256: str
     file: Path | None
@@ -72,7 +72,7 @@ def _refuse_another(
     from training.networks.weights_fit import fits
 
     if found is None:
-        tell(f"Of which network {what} has the weights is not known here: the instance refuses what does not fit.")
+        tell(f"It is unknown here which network {what} belongs to: the instance refuses weights that do not fit.")
     elif not fits(architecture, weights_of=found, packaged=packaged):
         raise WeightsOfAnother(
             f"{what} has weights of {found}; the job trains {architecture}, which cannot start from them.",

@@ -1,1 +1,1 @@
-"""Model versions: listed, compared, tested, certified, promoted, and where each comes from."""
+"""Model versions: list, compare, test, certify and promote them, and their lineage."""

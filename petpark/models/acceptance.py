@@ -1,4 +1,4 @@
-"""A version, or an endpoint, tested on a folder of the user's photos."""
+"""Acceptance test of a version or an endpoint on a folder of the user's photos."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _AT_ONCE: Final = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
-    """What was tested, and how it did."""
+    """The tested subject and its results."""
 
     what: str
     found: Acceptance
     claim: Claim | None
-    """What the version's own test says; None where nobody knows."""
+    """The accuracy in the version's report; None if unknown."""
     left_out: Mapping[str, Overlap] | None
-    """Photos that the version learned from, in these or other bytes; None where nobody can tell."""
+    """Photos that the version was trained on, in these or other bytes; None if unknown."""
     unknown: str
-    """Why the claim or the left-out photos cannot be determined; empty if they can."""
+    """Why claim or left-out photos are not known; empty if they are."""
     skipped: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Photo:
-    """A photo of the folder: what it shows, how it looks, and what was answered."""
+    """A photo of the folder: its label, its perceptual hash, and the prediction."""
 
     key: str
     row: Row
@@ -51,9 +51,9 @@ class _Photo:
 def answer_folder(
     folder: Path, subject: Subject, *, index: Index | None, progress: Callable[[int, int], None]
 ) -> Tested:
-    """Answer every photo of `folder`, with one subfolder a class, or as `index` says.
+    """Returns the predictions for every photo of `folder`, labelled by one subfolder per class, or by `index`.
 
-    Subfolders of a class folder are a group. Raises training's `DatasetRefused`.
+    Each subfolder of a class folder is a group. Raises training's `DatasetRefused`.
     """
     from training.dataset.sources import FolderSource
     from training.dataset.sources.source import SkippedFile, Unreadable
@@ -84,7 +84,7 @@ def answer_folder(
             taken.append((found.key, row, data))
         answered, unread = _answer_some(taken, subject)
         photos += answered
-        skipped += [(key, "no photo that can be read") for key in unread]
+        skipped += [(key, "no readable photo") for key in unread]
         done += len(some)
         progress(done, total)
     left_out = None if subject.known is None else _left_out(photos, subject.known)
@@ -110,7 +110,7 @@ def answer_folder(
 
 
 def _answer_some(taken: Sequence[tuple[str, Row, bytes]], subject: Subject) -> tuple[list[_Photo], list[str]]:
-    """Returns the photos with what was answered, and the keys of those that cannot be read."""
+    """Returns the photos with predictions, and the keys of unreadable ones."""
     from imaging import PhotoError, measure
     from registry.encoding import sha256_hex
     from training.evaluation.baseline.copies import grid
@@ -120,7 +120,7 @@ def _answer_some(taken: Sequence[tuple[str, Row, bytes]], subject: Subject) -> t
     for (key, row, data), label in zip(taken, labels, strict=True):
         if label is None:
             continue
-        try:  # looked at only where there is something to compare with
+        try:  # hashed only if there is a dataset to compare with
             looks = measure(data) if subject.known else None
             small = grid(data) if subject.known else None
         except PhotoError:  # an endpoint may read what this machine cannot
@@ -141,11 +141,11 @@ def _answer_some(taken: Sequence[tuple[str, Row, bytes]], subject: Subject) -> t
 
 
 def _left_out(photos: Sequence[_Photo], known: LearnedPhotos) -> dict[str, Overlap]:
-    """Returns what of the folder the version learned from, by key."""
+    """Returns the photos of the folder that the version was trained on, by key."""
 
     def small(place: int) -> Grid:
         found = photos[place].small
-        assert found is not None  # noqa: S101 - one that could not be read has a plain hash, which is like no other
+        assert found is not None  # noqa: S101 - an unreadable photo has a plain hash, which is similar to no other
         return found
 
     overlaps = known.overlaps(photos, small)
@@ -153,7 +153,7 @@ def _left_out(photos: Sequence[_Photo], known: LearnedPhotos) -> dict[str, Overl
 
 
 def _row(key: str, index: Index | None) -> Row | str:
-    """What a file shows and its groups; else why it is skipped, empty if it is not ours to judge."""
+    """A file's label and groups; else why it is skipped, empty if it is not a photo."""
     from training.dataset.index import Row
     from training.dataset.labels import clean_label
 

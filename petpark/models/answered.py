@@ -1,4 +1,4 @@
-"""From the id of a recorded prediction to the version behind it, and the people who decided about that."""
+"""From the id of a recorded prediction to its model version, and the people who approved that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from petpark.errors import PredictionNotFound
 from petpark.models import model_versions, past
 from petpark.models.proof import Proof, prove
 from petpark.targets.target import Target
-from registry.layout import Role
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from registry.certificates.certificate import Certificate
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """One recorded prediction and what stands behind it."""
+    """One recorded prediction and its provenance."""
 
     row: Mapping[str, Any]
     """Its columns: docs/design/telemetry.md."""
     version: Version | None
-    """None where the registry has no such version; a proof says so."""
+    """None if the registry has no such version; a proof reports it."""
     entry: ChannelEntry | None
-    """The channel's entry that was in force."""
+    """The channel's entry that was active."""
     experiment: Experiment | None
-    """The experiment whose challenger answered."""
+    """The experiment whose challenger predicted it."""
     certificate: Certificate | None
-    """The decision about the version that counted then."""
+    """The decision about the version that was valid then."""
     proofs: Sequence[Proof]
-    """That record and registry say the same."""
+    """Checks that record and registry agree."""
 
     @property
     def sound(self) -> bool:
-        """Whether they do."""
+        """Whether record and registry agree."""
         return all(proof.ok for proof in self.proofs)
 
 
 def who(target: Target, request_id: str, *, camera: str | None, until: datetime, days: int) -> list[Answered]:
-    """Returns what stands behind the recorded predictions with this id: one, or those of a batch.
+    """Returns the provenance of the recorded predictions with this id: one, or those of a batch.
 
-    Reads records of the target's stack, the newest first, from `days` before `until`. Raises `PredictionNotFound`.
+    Reads records of the target's stack from `days` before `until`, newest first. Raises `PredictionNotFound`.
     """
     from monitoring.predictions import find
 
@@ -59,7 +59,7 @@ def who(target: Target, request_id: str, *, camera: str | None, until: datetime,
             f"No prediction with the id {request_id}{where} is recorded in the {days} days before "
             f"{until:%Y-%m-%d %H:%M} UTC by stack {stack}.",
             next_step="It may be older (--days N), not stored yet (up to 6 minutes), or not in the sample "
-            f"(petpark:telemetry_sample_percent). What was in force: petpark models at {until:%Y-%m-%dT%H:%M}",
+            f"(petpark:telemetry_sample_percent). Active versions then: petpark models at {until:%Y-%m-%dT%H:%M}",
         )
     return [_answered(target, row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""What differs between two versions, down to the photos that they were trained on."""
+"""The differences between two versions, down to their training photos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two versions. `dataset` is None where both name the same dataset, or none."""
+    """Two versions. `dataset` is None if both have the same dataset, or none."""
 
     before: Version
     after: Version
@@ -26,7 +26,7 @@ class Comparison:
 
 
 def compare(target: Target, before: int, after: int) -> Comparison:
-    """What differs in version `after`, seen from version `before`; raises the registry's `VersionMissing`."""
+    """Returns the differences of version `after` from version `before`. Raises the registry's `VersionMissing`."""
     from registry.versions.difference import difference
 
     old, new = model_versions.version(target, before), model_versions.version(target, after)

@@ -1,4 +1,4 @@
-"""The human decisions about a version: certify it, let a channel move to it, move a channel back."""
+"""The human decisions about a version: certify it, promote it to a channel, roll a channel back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from petpark.targets.target import Target
 from registry.channel_policy import STRICT, ChannelPolicy
 from registry.clock import Clock, utc_now
 from registry.identity import person
-from registry.layout import Role
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from registry.certificates.certificate import Certificate, Decision
@@ -27,7 +27,7 @@ USUAL_DAYS = 90
 
 
 REPORT = "report.html"
-"""The file of a version that people read before they decide."""
+"""The version's file on which decisions are based."""
 
 
 def certify(
@@ -74,25 +74,25 @@ def _valid_days(target: Target, days: int | None) -> int:
     if days is not None and days > longest:
         raise CertificateTooLong(
             f"A certificate is valid for {longest} days at most (petpark:certificate_days); --days is {days}.",
-            next_step=f"--days {longest}, and look at the version again then.",
+            next_step=f"Use --days {longest}, and review the version again then.",
         )
     return min(USUAL_DAYS, longest) if days is None else days
 
 
 @dataclass(frozen=True, kw_only=True)
 class Consequence:
-    """What becomes of a channel that is at a version which is refused or revoked."""
+    """The effect of a refused or revoked version on a channel that has it."""
 
     channel: str
     version: int
     withdrawn: bool
-    """Whether its endpoints stop serving it: if the channel requires certificates."""
+    """Whether its endpoints stop serving the version: if the channel requires certificates."""
     instead: int | None
-    """The version that they go back to, or that a rollback would bring; None if none is left."""
+    """The version that they serve then, or that a rollback would activate; None if there is none."""
 
     @property
     def effect(self) -> str:
-        """For people, with the command that helps."""
+        """The effect as text, with the command to use next."""
         back = f'petpark rollback --channel {self.channel} --why "…"'
         other = f"petpark models list; petpark certify N …; petpark promote N --channel {self.channel} …"
         if not self.withdrawn:
@@ -104,11 +104,11 @@ class Consequence:
                 f"one: {other}"
             )
         gone = f"Endpoints that follow {self.channel} go back to version {self.instead} at their next poll"
-        return f"{gone}, and say that they do not serve what the channel names. To move it, too: {back}"
+        return f"{gone}, and report that they do not serve the channel's version. To move the channel, too: {back}"
 
 
 def consequences(target: Target, number: int, *, clock: Clock = utc_now) -> list[Consequence]:
-    """What happens on each channel that is at version `number`, if that is refused or revoked."""
+    """Returns the effect on each channel at version `number`, if that is refused or revoked."""
     from petpark.models import model_versions
 
     heads = model_versions.channel_heads(target)
@@ -125,7 +125,7 @@ def consequences(target: Target, number: int, *, clock: Clock = utc_now) -> list
 
 
 def _instead(target: Target, name: str, head: ChannelEntry, clock: Clock) -> int | None:
-    """The first of the earlier versions, newest first, that the channel's rule permits."""
+    """The newest earlier version that the channel's rule permits."""
     from registry.errors import NotCertified, NothingToRollBackTo
 
     here = promotion_service(target, name, role=Role.READER)
@@ -150,7 +150,7 @@ def promote(
 ) -> ChannelEntry:
     """Move `channel` to version `number`, as the stack's promoter, by the channel's rule (`rule`).
 
-    A channel lasts forever once it has an entry. `create_channel` allows one that no stack declares and that has none.
+    A channel cannot be deleted once it has an entry. `create_channel` allows an undeclared channel without entries.
     Raises `ChannelUnknown`, or the registry's `ReasonMissing`, `VersionMissing`, `MoverRefused`, `GatesFailed`,
     `NotCertified`, `SamePerson`, `MetricBelow`, or `ChannelMoved` if another person moved the channel first.
     """
@@ -170,17 +170,16 @@ class RollbackResult:
 
     move: ChannelEntry
     left: ChannelEntry | None
-    """The entry that had taken the version out of force that now came back, and why; None if none is known."""
+    """The entry that had replaced the restored version, and why; None if unknown."""
 
 
 def roll_back(
     target: Target, *, channel: str, why: str, to: int | None = None, again: bool = False, clock: Clock = utc_now
 ) -> RollbackResult:
-    """Move `channel` back to the version before, or to version `to`, as the stack's promoter.
+    """Move `channel` back to the previous version, or to version `to`, as the stack's promoter.
 
-    Of the channel's rule only certificate and movers are checked again: a version whose certificate was revoked or has
-    ended does not come back, but a person who notices at night needs no second one. `again` allows a version that was
-    rolled back from.
+    Of the channel's rule only certificate and movers are checked again: a version without a valid certificate is
+    refused, but one person alone can roll back at night. `again` allows a version that was rolled back from before.
     Raises the registry's `ReasonMissing`, `NothingToRollBackTo`, `RolledBackBefore`, `MoverRefused`, `NotCertified` or
     `ChannelMoved`.
     """
@@ -190,22 +189,22 @@ def roll_back(
 
 
 def rule(target: Target, channel: str) -> ChannelPolicy:
-    """Returns the rule of `channel`: as the registry's owner declares it, else the strictest."""
+    """Returns the rule of `channel`, as the stack that owns the registry declares it, else the strictest."""
     return target.outputs.channels.get(channel, STRICT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Successors:
-    """Who may promote what `but` certified, on one channel that wants two people for it."""
+    """Who may promote a version that `but` certified, on a channel that requires two people."""
 
     channel: str
     but: str
     movers: tuple[str, ...] | None
-    """Their names; None: everybody who may act as promoter. The certifier is not among them."""
+    """Their names, without the certifier; None: everybody with the promoter role."""
 
 
 def successors(target: Target, certificate: Certificate) -> list[Successors]:
-    """Who may go on from `certificate`, for each channel that is declared and wants two people."""
+    """Returns who may promote after `certificate`, for each declared channel that requires two people."""
     certifier = person(certificate.by)
     return [
         Successors(
@@ -219,7 +218,7 @@ def successors(target: Target, certificate: Certificate) -> list[Successors]:
 
 
 def promotion_service(target: Target, channel: str, *, role: Role = Role.PROMOTER) -> PromotionService:
-    """Where `channel` is moved by its rule, as the stack's promoter; as its reader, only to look."""
+    """Returns the service that moves `channel` by its rule, as the stack's promoter; as its reader, read-only."""
     from registry.certificates.certificate import Certificates
     from registry.channels.channel import Channel
     from registry.channels.promotion import PromotionService
@@ -240,13 +239,13 @@ def _report_hash(version: Version, report: Path | None, *, needed: bool) -> str 
     if report is not None:
         if not report.is_file():
             raise ReportMissing(
-                f"{report} is not a file.", next_step="Give the report that the decision rests on: --report FILE."
+                f"{report} is not a file.", next_step="Pass the report that the decision is based on: --report FILE."
             )
         return hashlib.sha256(report.read_bytes()).hexdigest()
     own = version.file(REPORT)
     if own is None and needed:
         raise ReportMissing(
-            f"Version {version.number} carries no {REPORT} of its own.",
-            next_step="Give the report that the decision rests on: --report FILE.",
+            f"Version {version.number} has no {REPORT}.",
+            next_step="Pass the report that the decision is based on: --report FILE.",
         )
     return own.sha256 if own else None

@@ -1,17 +1,20 @@
-"""Recorded predictions of cameras, compared with the references of the versions that answered."""
+"""Recorded predictions of cameras, compared with the references of the versions that made them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from petpark.errors import FileInTheWay, ReferenceUnfit
+from petpark.errors import ReferenceUnfit
+from petpark.files import create_file
 from petpark.models import model_versions
 from petpark.targets.target import Target
-from registry.layout import Role, blob_key
+from registry.layout.model_store import blob_key
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from monitoring.accuracy import Estimate
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 _HOUR: Final = 3600
 
 type FindReference = Callable[[int, str], Reference | None]
-"""The reference of a version, by number and digest; None: it has none."""
+"""Reference of a version, by number and digest; None if it has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,47 +35,54 @@ class WindowOfCamera:
     """One window: whole hours of a camera and a version."""
 
     version: int
+    digest: str
     start: datetime
     hours: int
-    ids: Sequence[str | None]  # of its photos; None where ids are not recorded
+    ids: Sequence[str | None]  # of its photos; None if ids are not recorded
     examined: Examined
     accuracy: Estimate
 
     @property
     def strange(self) -> list[str]:
-        """Ids of the strange photos, the strangest first."""
+        """Ids of the unusual photos, the most unusual first."""
         return [found for place in self.examined.strange if (found := self.ids[place]) is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DriftOfCamera:
-    """What was found at one camera."""
+    """The findings for one camera."""
 
     camera: str
     photos: int  # recorded
+    hourly: Sequence[int]  # of these, per hour from start to end, the current hour included
     windows: Sequence[WindowOfCamera]
     alarms: Sequence[tuple[datetime, datetime]]  # begin and end of the hours
     traffic: Traffic | None  # of the last hours; None: too few days were read
-    without_reference: Sequence[int]  # versions that answered here, and have none
+    without_reference: Sequence[int]  # versions that predicted here and have no reference
 
     @property
     def drifted(self) -> bool:
         """Whether anything drifted, or photos are missing."""
         return bool(self.alarms) or (self.traffic is not None and self.traffic.missing)
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was recorded in the period."""
+        return self.photos == 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """A local copy of a data lake's recorded predictions: files below a directory, named by their keys."""
+    """A local copy of a data lake's recorded predictions: files in a directory, named by their keys."""
 
     path: Path
 
     def get(self, key: str) -> bytes:
-        """Read one file."""
+        """Returns the content of one file."""
         return (self.path / key).read_bytes()
 
     def keys(self, prefix: str, *, after: str = "") -> Iterator[str]:
-        """List the keys with this prefix behind `after`, ascending."""
+        """Yields the keys with this prefix after `after`, ascending."""
         below = self.path / prefix.rpartition("/")[0]
         names = (each.relative_to(self.path).as_posix() for each in below.rglob("*.parquet"))
         yield from sorted(name for name in names if name.startswith(prefix) and name > after)
@@ -81,27 +91,30 @@ class Folder:
 def examine(
     reads: Reads, stack: str, *, cameras: Sequence[str], start: datetime, end: datetime, reference_of: FindReference
 ) -> Iterator[DriftOfCamera]:
-    """Examine what cameras of a stack recorded from `start` to `end`. PredictionsUnreadable, ReferenceUnfit."""
+    """Returns the findings for cameras of a stack from `start` to `end`.
+
+    Raises `PredictionsUnreadable`, `ReferenceUnfit`.
+    """
     from monitoring.predictions import read
 
     for camera in cameras:
-        yield _of_camera(camera, read(reads, stack, camera, start=start, end=end), end, reference_of)
+        yield _of_camera(camera, read(reads, stack, camera, start=start, end=end), start, end, reference_of)
 
 
 def recorded_cameras(reads: Reads, stack: str) -> list[str]:
-    """Name the cameras of which anything is recorded."""
+    """Returns the cameras with recorded predictions."""
     from monitoring.predictions import cameras
 
     return cameras(reads, stack)
 
 
 def lake(target: Target) -> Reads:
-    """Open the data lake of a target, to read what is recorded."""
+    """Returns the data lake of a target, for reading recorded predictions."""
     return target.store(target.outputs.data_lake, role=Role.PUBLISHER)
 
 
 def version_reference(target: Target, number: int, digest: str) -> Reference | None:
-    """Read the reference of a version, verified; None if it has none. Raises the registry's errors."""
+    """Returns the verified reference of a version, or None if it has none. Raises the registry's errors."""
     from registry.encoding import sha256_hex
     from registry.errors import DigestMismatch, FileCorrupted
     from registry.versions.reference import REFERENCE_FILE, Reference
@@ -120,7 +133,7 @@ def version_reference(target: Target, number: int, digest: str) -> Reference | N
 
 
 def read_reference(path: Path) -> Reference:
-    """Read a reference from a file; ReferenceUnfit, or the registry's ReferenceMalformed."""
+    """Returns the reference in a file. Raises `ReferenceUnfit`, or the registry's `ReferenceMalformed`."""
     from registry.versions.reference import MOST_BYTES, Reference
 
     try:
@@ -135,7 +148,7 @@ def read_reference(path: Path) -> Reference:
 def save_reference(
     reads: Reads, stack: str, *, camera: str, start: datetime, end: datetime, reference_of: FindReference, path: Path
 ) -> int:
-    """Write what a camera recorded as its own reference; returns the number of its photos. ReferenceUnfit."""
+    """Write a camera's records as its own reference. Returns the number of photos. Raises `ReferenceUnfit`."""
     from monitoring.drift import as_reference
     from monitoring.predictions import read
     from monitoring.windows import FEWEST_PHOTOS
@@ -143,26 +156,22 @@ def save_reference(
     found = read(reads, stack, camera, start=start, end=end)
     if len(found) != 1:
         raise ReferenceUnfit(
-            f"{len(found)} versions answered at camera {camera} in this time; a reference needs exactly one.",
-            next_step="Choose a time in which one version answered: --from TIME --to TIME",
+            f"{len(found)} versions were served at camera {camera} in this period; a reference needs exactly one.",
+            next_step="Choose a period with only one version: --from TIME --to TIME",
         )
     known = reference_of(found[0].version, found[0].digest)
     if known is None or len(found[0]) < FEWEST_PHOTOS:
-        why = "has no reference" if known is None else f"answered {len(found[0])} photos, fewer than {FEWEST_PHOTOS}"
+        why = "has no reference" if known is None else f"classified {len(found[0])} photos, fewer than {FEWEST_PHOTOS}"
         raise ReferenceUnfit(
             f"Version {found[0].version} {why}.", next_step="Train a version, or choose a longer time."
         )
     made = _fitting(lambda: as_reference(known, _window(found[0])))
-    try:
-        with path.open("xb") as file:
-            file.write(made.to_bytes())
-    except OSError as error:
-        raise FileInTheWay(f"{path} cannot be written: {error.strerror}.", next_step="Choose another name.") from error
+    create_file(made.to_bytes(), path)
     return len(made)
 
 
 def _of_camera(
-    camera: str, recorded: Sequence[Predictions], end: datetime, reference_of: FindReference
+    camera: str, recorded: Sequence[Predictions], start: datetime, end: datetime, reference_of: FindReference
 ) -> DriftOfCamera:
     from monitoring.windows import alarms
 
@@ -179,6 +188,7 @@ def _of_camera(
     return DriftOfCamera(
         camera=camera,
         photos=sum(map(len, recorded)),
+        hourly=_hourly(recorded, start, end),
         windows=windows,
         alarms=[(windows[first].start, windows[last].start + _hours(windows[last].hours)) for first, last in spans],
         traffic=_traffic(recorded, end),
@@ -195,12 +205,13 @@ def _windows(predictions: Predictions, reference: Reference, end: datetime) -> I
         raise ValueError(f"the classes {', '.join(predictions.labels)}, not {', '.join(reference.labels)}")
     detector, whole, kept = Detector(reference=reference), _window(predictions), thinned(predictions.seconds)
     for span in spans(predictions.seconds[kept], until=end.timestamp()):
-        places = kept[span.places]
+        places = kept[span.indices]
         if len(places) < FEWEST_PHOTOS:
             continue
         window = whole.take(places)
         yield WindowOfCamera(
             version=predictions.version,
+            digest=predictions.digest,
             start=datetime.fromtimestamp(span.first * _HOUR, UTC),
             hours=span.hours,
             ids=[predictions.ids[place] for place in places.tolist()],
@@ -222,8 +233,17 @@ def _window(predictions: Predictions) -> Window:
     )
 
 
+def _hourly(recorded: Sequence[Predictions], start: datetime, end: datetime) -> list[int]:
+    first, last = int(start.timestamp() // _HOUR), math.ceil(end.timestamp() / _HOUR)
+    counts = [0] * (last - first)
+    for predictions in recorded:
+        for second in predictions.seconds.tolist():
+            counts[int(second // _HOUR) - first] += 1
+    return counts
+
+
 def _traffic(recorded: Sequence[Predictions], end: datetime) -> Traffic | None:
-    """Watch the hours before the last whole one, from the first hour that has anything."""
+    """Traffic of the last whole hour against the hours before it, from the first hour with records."""
     import numpy as np
 
     from monitoring.traffic import watch_traffic
@@ -235,13 +255,13 @@ def _traffic(recorded: Sequence[Predictions], end: datetime) -> Traffic | None:
 
 
 def _fitting(work: Callable[[], Any]) -> Any:
-    """Turn what monitoring says of arrays that do not fit each other into ReferenceUnfit."""
+    """Turns monitoring's errors about arrays that do not match into `ReferenceUnfit`."""
     try:
         return work()
     except ValueError as error:
         raise ReferenceUnfit(
             f"The recorded predictions cannot be compared with the reference: {error}.",
-            next_step="Use the reference of the version that answered.",
+            next_step="Use the reference of the version that made them.",
         ) from error
 
 

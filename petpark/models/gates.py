@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from petpark.errors import GateLoosened
 from registry.gates import MODEL_GATES, State, Stricter, states
-from registry.layout import Role, blob_key
+from registry.layout.model_store import blob_key
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
@@ -30,50 +31,52 @@ class Verdict:
     asked: str = ""
     found: str = ""
     why: str = ""
-    """By how much it passed or failed, or why it could not be measured."""
+    """The margin, or why it could not be measured."""
     advice: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether it is not against the version."""
+        """Whether the gate does not count against the version."""
         return self.state is State.PASSED
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """How a version did, at all gates; empty for one for which no gate was checked."""
+    """A version's results at all gates; empty if none was checked."""
 
     version: int
     verdicts: tuple[Verdict, ...]
     temperature: float | None = None
-    """Above 1: the model is surer than it should be."""
+    """Above 1: the model is overconfident."""
     weakest: str | None = None
-    """The corruption of pictures that costs most accuracy."""
+    """The image corruption that costs most accuracy."""
     incumbent: int | None = None
-    """The version that was in prod then."""
+    """The version on channel prod then."""
     continued: bool = False
-    """Whether it went on from the weights of that version."""
+    """Whether the training started from that version's weights."""
 
     @property
     def failed(self) -> tuple[Verdict, ...]:
-        """Those that it was measured at and did not pass."""
+        """The gates that it was measured at and did not pass."""
         return tuple(verdict for verdict in self.verdicts if verdict.state is State.FAILED)
 
     @property
     def unmeasured(self) -> tuple[Verdict, ...]:
-        """Those that could not be measured, and count against it all the same."""
+        """The gates that could not be measured, which count against the version, too."""
         return tuple(verdict for verdict in self.verdicts if verdict.state is State.UNMEASURED)
 
 
 def in_force(target: Target) -> Gates:
-    """The gates that the stack declares; petpark's own value where it leaves one out. SpecMalformed."""
+    """Returns the stack's declared gates, with petpark's defaults for omitted ones. Raises `SpecMalformed`."""
     from training.plan import Gates
 
     return Gates(**target.outputs.gates.model)
 
 
 def plan(target: Target, gates: Sequence[str], checks: Sequence[str]) -> EvaluationPlan:
-    """The gates and checks of a new job: the stack's, made stricter by `gates` and changed by `checks` (`name=value`).
+    """Returns the gates and checks of a new job: the stack's, made stricter by `gates` and changed by `checks`.
+
+    Both are lists of `name=value`.
 
     Raises `GateLoosened`, or training's `SpecMalformed`, which names the settings that exist.
     """
@@ -87,7 +90,7 @@ def plan(target: Target, gates: Sequence[str], checks: Sequence[str]) -> Evaluat
         names = "; ".join(f"{name}={value:g}, the stack {before[name]:g}" for name, value in loosened.items())
         raise GateLoosened(
             f"--gate can only be stricter than the stack's gates: {names}.",
-            next_step="Leave it out; or change petpark:gates in the YAML of the stack that owns the platform, for "
+            next_step="Omit it; or change petpark:gates in the YAML of the stack that owns the platform, for "
             "everybody, then pulumi up.",
             loosened=loosened,
         )
@@ -96,7 +99,7 @@ def plan(target: Target, gates: Sequence[str], checks: Sequence[str]) -> Evaluat
 
 
 def described(gates: Gates) -> dict[str, str]:
-    """Each gate that is on, as a bound."""
+    """Returns each gate that is on with its bound as text."""
     return {
         name: f"{'at least' if MODEL_GATES[name].stricter is Stricter.HIGHER else 'at most'} {value:g}"
         for name, value in asdict(gates).items()
@@ -105,10 +108,10 @@ def described(gates: Gates) -> dict[str, str]:
 
 
 def judgement(target: Target, number: int) -> Judgement:
-    """How version `number` did; raises the registry's `VersionMissing`, `FileCorrupted`."""
+    """Returns the results of version `number`. Raises the registry's `VersionMissing`, `FileCorrupted`."""
     from registry.versions.catalog import Catalog
 
-    # As the publisher, who trains: anyone who waits for a job need not be able to take another role.
+    # As publisher, the role that trains: a person who waits for a job may have no other role.
     store = target.store(target.outputs.model_store, role=Role.PUBLISHER)
     version = Catalog(store, target.outputs.model).version(number)
     file = version.file(EVALUATION)
@@ -124,7 +127,7 @@ def judgement(target: Target, number: int) -> Judgement:
 
 
 def briefly(version: int, metrics: Mapping[str, float]) -> Judgement:
-    """How a version with these metrics did, without the reasons."""
+    """Returns the results of a version with these metrics, without the reasons."""
     verdicts = tuple(Verdict(name=name, state=state) for name, state in states(metrics).items())
     return Judgement(version=version, verdicts=verdicts)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from petpark.models import model_versions
 from petpark.models.proof import Proof, failed, prove
 from petpark.targets.target import Target
-from registry.layout import Role
+from registry.layout.roles import Role
 from registry.store.transfer import REQUESTS_AT_ONCE, in_order
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """The last moves of a channel, oldest first, `total` of all that there were."""
+    """The last entries of a channel, oldest first; `total` is the number of all entries."""
 
     channel: str
     moves: Sequence[ChannelEntry]
@@ -28,7 +28,7 @@ class History:
 
 @dataclass(frozen=True, kw_only=True)
 class ProvenHistory:
-    """What a proof of a channel's whole history found; `head` is the current move, if the chain is intact."""
+    """The results of proving a channel's history; `head` is the current entry, if the chain is intact."""
 
     channel: str
     proofs: Sequence[Proof]
@@ -42,31 +42,31 @@ class ProvenHistory:
 
 
 def history(target: Target, channel: str, *, last: int = 20) -> History:
-    """The last moves of `channel`; raises the registry's `HistoryBroken` where they do not belong together."""
+    """Returns the last entries of `channel`. Raises the registry's `HistoryBroken` if their hashes do not match."""
     moves = model_versions.channel(target, channel).recent(last)
     return History(channel=channel, moves=moves, total=moves[-1].number if moves else 0)
 
 
 def prove_history(target: Target, channel: str, *, since: str | None = None) -> ProvenHistory:
-    """Prove that `channel` has only ever grown: its chain of hashes, the bucket's memory, the versions it names.
+    """Prove that entries of `channel` were only ever added: by hash chain, the bucket's object versions and its models.
 
-    Entries are read one by one and not kept.
+    Returns the results. Entries are read one by one and not kept.
 
-    `since`: the SHA-256 of an entry that was noted elsewhere. That it is still there is what shows that nobody took
-    back the newest entries, for nothing later carries their hashes.
+    `since`: the SHA-256 of an entry, stored elsewhere. Finding it shows that the newest entries were not removed: no
+    later entry has their hashes.
     """
     from registry.maintenance.fsck import Inspection, Severity, inspect_channel
 
     store, model = target.store(target.outputs.model_store, role=Role.READER), target.outputs.model
     seen = Inspection()
-    model_versions.channel(target, channel)  # refuses a name that is none
+    model_versions.channel(target, channel)  # raises for a malformed name
     named: dict[tuple[int, str], int] = {}
-    noted: list[int] = []
+    found: list[int] = []
 
     def see(move: ChannelEntry) -> None:
         named.setdefault((move.version, move.digest), move.number)
         if since is not None and move.sha256 == since:
-            noted.append(move.number)
+            found.append(move.number)
 
     look = inspect_channel(store, model, channel, None, seen, see=see)
     broken = [failed("chain", found.error) for found in seen.findings if found.severity is Severity.DAMAGE]
@@ -79,12 +79,12 @@ def prove_history(target: Target, channel: str, *, since: str | None = None) -> 
     if not broken:
         proofs += _versions(target, named)
         if since is not None:
-            proofs += [prove("noted entry", lambda: _still_there(channel, look, since, noted))]
+            proofs += [prove("known entry", lambda: _require_present(channel, look, since, found))]
     return ProvenHistory(channel=channel, proofs=proofs, moves=look.moves, head=look.head)
 
 
 def _versions(target: Target, named: Mapping[tuple[int, str], int]) -> list[Proof]:
-    """Check that each version that the channel ever had exists, with the digest in its entry."""
+    """Checks that each version of the channel's entries exists and has the entry's digest."""
     from registry.versions.catalog import Catalog
 
     catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)
@@ -96,20 +96,20 @@ def _versions(target: Target, named: Mapping[tuple[int, str], int]) -> list[Proo
     proofs = in_order(look, named.items(), at_once=REQUESTS_AT_ONCE, waiting=REQUESTS_AT_ONCE)
     wrong = [proof for proof in proofs if not proof.ok]
     count = len({version for version, _ in named})
-    return wrong or [Proof(what="versions", detail=f"{count} named, each there with the digest that was moved to")]
+    return wrong or [Proof(what="versions", detail=f"{count} named, each with the digest in its entry")]
 
 
-def _still_there(channel: str, look: ChannelStatus, since: str, noted: Sequence[int]) -> str:
+def _require_present(channel: str, look: ChannelStatus, since: str, found: Sequence[int]) -> str:
     from registry.errors import HistoryBroken
 
-    if not noted:
+    if not found:
         raise HistoryBroken(
             f"channel {channel}",
-            expected=f"the noted entry with hash {since}",
-            actual=_count(look.moves, "none with that hash: the newest were taken back, or it is of another channel"),
+            expected=f"the entry with hash {since}",
+            actual=_count(look.moves, "none with that hash: the newest were removed, or it is of another channel"),
         )
     last = look.head.number if look.head else 0
-    return f"it is move {noted[0]}, and {last - noted[0]} came behind it"
+    return f"it is move {found[0]}, followed by {last - found[0]} more"
 
 
 def _count(moves: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a version comes from: the weights it began with, the run that trained it, the dataset, the photos."""
+"""The lineage of a version: initial weights, training run, dataset, photos."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from petpark.errors import describe
+from petpark.failures.failure import describe
 from petpark.targets.target import Target
-from registry import layout
-from registry.layout import Role
+from registry.layout.jobs import epochs_prefix
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from registry.store.object_store import ObjectStore
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 _READERS = 8
 _AT_ONCE = 32
-"""Versions that are read before it is looked whether one of them is the one that is searched."""
+"""Number of versions that are read at once in a search."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OriginUnknown:
-    """The walk ends here: what a version names is not to be seen, or was never there; `reason` is a sentence."""
+    """A dead end of the lineage: the named object is not readable or does not exist. `reason` is a sentence."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a job left behind; `epochs` counts those that it measured, `last` is the last of them."""
+    """A job's records; `epochs` is the number of measured epochs, `last` the last of them."""
 
     spec: JobSpec
     result: JobResult | None
@@ -46,7 +46,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """One version and what it was made of; None where the version names nothing."""
+    """One version and its origins; None if the version does not name one."""
 
     version: Version
     weights: Origin | OriginUnknown | None
@@ -55,9 +55,9 @@ class Origin:
 
 
 def walk(target: Target, number: int) -> Origin:
-    """From version `number` back to everything that it names; raises the registry's `VersionMissing`.
+    """Returns the lineage of version `number`. Raises the registry's `VersionMissing`.
 
-    What cannot be found any more, or not be seen by this person, is a `OriginUnknown`.
+    An origin that was deleted, or that this person may not read, is an `OriginUnknown`.
     """
     from registry.versions.catalog import Catalog
 
@@ -66,10 +66,10 @@ def walk(target: Target, number: int) -> Origin:
 
 
 def find_dataset(target: Target, sha256: str) -> Manifest | OriginUnknown:
-    """The manifest of that hash, or why it is not to be seen."""
+    """Returns the manifest with that hash, or why it cannot be read."""
     from training.dataset import load_manifest
 
-    return _look(lambda: load_manifest(_store(target, target.outputs.data_lake), sha256))
+    return _found_or_unknown(lambda: load_manifest(_store(target, target.outputs.data_lake), sha256))
 
 
 class _Walk:
@@ -83,7 +83,7 @@ class _Walk:
         return Origin(
             version=version,
             weights=None if weights is None else self._weights(weights, version),
-            run=None if run is None else _look(lambda: self._run(run)),
+            run=None if run is None else _found_or_unknown(lambda: self._run(run)),
             dataset=None if dataset is None else self._dataset(dataset),
         )
 
@@ -94,7 +94,7 @@ class _Walk:
         return OriginUnknown(reason="not a version's file: it was submitted with the job")
 
     def _versions_before(self, number: int) -> Iterator[Version]:
-        """Newest first: a training mostly continues from a late one."""
+        """Newest first: most trainings start from a recent version."""
         with ThreadPoolExecutor(_READERS) as pool:
             for numbers in batched(range(number - 1, 0, -1), _AT_ONCE, strict=False):
                 yield from pool.map(self._catalog.version, numbers)
@@ -107,8 +107,8 @@ class _Walk:
         try:
             spec = load_spec(store, job)
         except JobMissing:
-            return OriginUnknown(reason="its record is gone: the workspace forgets jobs after 90 days")
-        epochs = list(store.keys(layout.epochs_prefix(job)))
+            return OriginUnknown(reason="its record was deleted: the workspace keeps jobs for 90 days")
+        epochs = list(store.keys(epochs_prefix(job)))
         return Run(
             spec=spec,
             result=find_result(store, job),
@@ -122,8 +122,8 @@ class _Walk:
         return self._datasets[sha256]
 
 
-def _look[T](find: Callable[[], T | OriginUnknown]) -> T | OriginUnknown:
-    """What `find` finds. What is gone or damaged, or not for this person to see, is a dead end and no failure."""
+def _found_or_unknown[T](find: Callable[[], T | OriginUnknown]) -> T | OriginUnknown:
+    """The result of `find`. A deleted, damaged or unreadable object is a dead end, not a failure."""
     from registry.errors import StoreRefused
     from training.errors import TrainingError
 
@@ -139,5 +139,5 @@ def _look[T](find: Callable[[], T | OriginUnknown]) -> T | OriginUnknown:
 
 
 def _store(target: Target, bucket: str) -> ObjectStore:
-    # The publisher reads photos and jobs; the reader has no business with them.
+    # The publisher may read photos and jobs; the reader may not.
     return target.store(bucket, role=Role.PUBLISHER)

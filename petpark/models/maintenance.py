@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from petpark.targets.target import Target
-from registry.layout import Role
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from registry.logs.repairs import Repair
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def inspect(target: Target, *, deep: bool, progress: Callable[[int, int], None]) -> Inspection:
-    """Look at every object of the registry, as its reader; `deep` also reads and hashes every file."""
+    """Returns the result of fsck on the registry, as its reader; `deep` also reads and hashes every file."""
     from registry.maintenance import fsck
 
     store = target.store(target.outputs.model_store, role=Role.READER)
@@ -26,17 +26,17 @@ def inspect(target: Target, *, deep: bool, progress: Callable[[int, int], None])
 
 
 def find_garbage(target: Target) -> Garbage:
-    """The files that no version uses; raises `HistoryBroken` or `VersionMalformed` in a registry that is damaged."""
+    """Returns the files that no version uses. Raises `HistoryBroken`, `VersionMalformed` if the registry is damaged."""
     return _collector(target).find()
 
 
 def collect(target: Target, garbage: Garbage) -> Iterator[Stored]:
-    """Remove the old ones, as the registry's collector; yields each removed one."""
+    """Delete old garbage, as the registry's collector. Yields each deleted object."""
     return _collector(target).collect(garbage)
 
 
 def obstacles(target: Target) -> list[Obstacle]:
-    """What stands in the way of the registry's logs; raises the registry's `ObjectRewritten`."""
+    """Returns the invalid objects in the registry's logs. Raises the registry's `ObjectRewritten`."""
     from registry.maintenance import obstacles
 
     return obstacles.find(target.store(target.outputs.model_store, role=Role.REPAIRER), target.outputs.model)
@@ -55,7 +55,7 @@ def declare_void(target: Target, found: Sequence[Obstacle], *, why: str) -> list
 
 
 def repairs(target: Target) -> list[Repair]:
-    """Every repair so far."""
+    """Returns all repairs."""
     from registry.logs.repairs import Repairs
 
     return Repairs(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model).all()

@@ -18,7 +18,8 @@ from petpark.models.proof import Proof, prove
 from petpark.targets.target import Target
 from registry.clock import utc_now
 from registry.identity import person
-from registry.layout import Prefix, Role, blob_key, object_prefix
+from registry.layout.model_store import Prefix, blob_key, object_prefix
+from registry.layout.roles import Role
 from registry.store.transfer import REQUESTS_AT_ONCE, in_order
 
 if TYPE_CHECKING:
@@ -32,19 +33,19 @@ if TYPE_CHECKING:
 
 
 class Validity(StrEnum):
-    """What a decision in a version's log is worth now."""
+    """The validity of a decision in a version's log, now."""
 
     IN_FORCE = "in force"
     EXPIRED = "expired"
     REVOKED = "revoked"
     SUPERSEDED = "superseded"
     INVALID = "not valid"
-    """Nobody with the key signed it for these bytes and this place; endpoints pass it over."""
+    """No valid signature for these bytes and this log entry; endpoints ignore it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """One decision about a version; exactly one of `certificate` and `problem` is there."""
+    """One decision about a version; exactly one of `certificate` and `problem` is set."""
 
     number: int
     validity: Validity
@@ -54,7 +55,7 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """A version, the channels that are at it now, and what was decided about it, oldest first."""
+    """A version, the channels that have it now, and the decisions about it, oldest first."""
 
     version: Version
     channels: tuple[str, ...]
@@ -62,7 +63,7 @@ class Standing:
 
     @property
     def decision(self) -> str:
-        """The decision that counts: `certified`, `expired`, `refused`, `revoked` or `none`."""
+        """The decision that applies: `certified`, `expired`, `refused`, `revoked` or `none`."""
         last = next((each for each in reversed(self.certificates) if each.certificate is not None), None)
         if last is None or last.certificate is None:
             return "none"
@@ -71,18 +72,18 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """The newest versions, newest first, the `total` number, and the current move of each channel."""
+    """The newest versions, newest first, the `total` number, and the current entry of each channel."""
 
     standings: Sequence[Standing]
     total: int
     heads: Mapping[str, ChannelEntry]
     problems: Mapping[int, RegistryError] = field(default_factory=dict[int, "RegistryError"])
-    """Numbers among the newest at which there is no version that can be read, and why."""
+    """The numbers of unreadable versions among the newest, and the errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A version's report on this machine; `fetched` is False if it lay there before."""
+    """A version's report on this machine; `fetched` is False if it existed before."""
 
     path: Path
     sha256: str
@@ -92,7 +93,7 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class _Standing:
-    """What is needed to determine the state of a version."""
+    """The data needed to determine the state of a version."""
 
     store: ObjectStore
     verifier: Verifier
@@ -111,7 +112,7 @@ class _Standing:
 
 
 def overview(target: Target, *, last: int | None = 20, at: datetime | None = None) -> Overview:
-    """The newest `last` versions (None: all) and where they stand."""
+    """Returns the newest `last` versions (None: all) and their states."""
     from registry.versions.catalog import Catalog
 
     catalog = Catalog(_store(target), target.outputs.model)
@@ -124,7 +125,7 @@ def overview(target: Target, *, last: int | None = 20, at: datetime | None = Non
 
 
 def _readable(catalog: Catalog, numbers: Sequence[int]) -> tuple[list[Version], dict[int, RegistryError]]:
-    """The versions of these numbers, and what is wrong with those that are none."""
+    """Returns the versions with these numbers, and the errors of unreadable ones."""
     from registry.errors import NameRefused, VersionMalformed, VersionMissing
 
     def read(number: int) -> Version | RegistryError:
@@ -144,14 +145,14 @@ _BEGINNING = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
 
 
 def names_a_version(named: str) -> bool:
-    """Whether it can be a version's number, or the beginning of a digest: four digits or more."""
+    """Returns whether it can be a version's number, or a prefix of a digest: four digits or more."""
     return bool(_NUMBER.fullmatch(named) or _BEGINNING.fullmatch(named))
 
 
 def resolve(target: Target, named: str) -> int:
-    """The number of a version that is named by it, or by the beginning of its digest.
+    """Returns the number of the version with this number or digest prefix.
 
-    Digits alone are a number; `sha256:` before them makes them a digest. Raises `IdAmbiguous`, `VersionUnknown`.
+    Digits alone are a number; the prefix `sha256:` makes them a digest. Raises `IdAmbiguous`, `VersionUnknown`.
     """
     from registry.versions.catalog import Catalog
 
@@ -168,7 +169,7 @@ def resolve(target: Target, named: str) -> int:
 
 
 def standing(target: Target, number: int, *, at: datetime | None = None) -> Standing:
-    """One version; raises the registry's `VersionMissing`."""
+    """Returns one version's state. Raises the registry's `VersionMissing`."""
     return _Standing(
         store=_store(target),
         verifier=target.verifier(role=Role.READER),
@@ -178,21 +179,21 @@ def standing(target: Target, number: int, *, at: datetime | None = None) -> Stan
 
 
 def version(target: Target, number: int) -> Version:
-    """Version `number`; raises the registry's `VersionMissing`."""
+    """Returns version `number`. Raises the registry's `VersionMissing`."""
     from registry.versions.catalog import Catalog
 
     return Catalog(_store(target), target.outputs.model).version(number)
 
 
 def channel(target: Target, name: str) -> Channel:
-    """Channel `name`, to look at; raises the registry's `NameRefused`."""
+    """Returns channel `name`, read-only. Raises the registry's `NameRefused`."""
     from registry.channels.channel import Channel
 
     return Channel(_store(target), target.outputs.model, name, memory=target.chains())
 
 
 def channels(target: Target) -> list[str]:
-    """The channels that were ever moved. One request each, however long their histories are."""
+    """Returns the channels with entries. Needs one request per channel, for any length of history."""
     from registry.encoding import NAME
 
     store, prefix = _store(target), object_prefix(target.outputs.model, Prefix.CHANNELS)
@@ -201,21 +202,21 @@ def channels(target: Target) -> list[str]:
     while (key := next(store.keys(prefix, after=after), None)) is not None:
         name, slash, _ = key.removeprefix(prefix).partition("/")
         names += [name] if slash and NAME.fullmatch(name) else []
-        after = f"{prefix}{name}0"  # the character after "/": everything in this folder is skipped
+        after = f"{prefix}{name}0"  # after "/": skips all keys of this folder
     return sorted(names)
 
 
 def channel_heads(target: Target) -> dict[str, ChannelEntry]:
-    """The current move of every channel that was ever moved."""
+    """Returns the current entry of every channel that has one."""
     heads = {name: channel(target, name).head() for name in channels(target)}
     return {name: head for name, head in heads.items() if head is not None}
 
 
 def fetch_report(target: Target, number: int, out: Path | None = None, *, force: bool = False) -> Report:
-    """Put the report of version `number`, verified by its hash, at `out` (a file, or a folder that exists).
+    """Download the report of version `number` to `out` (a file, or an existing folder), verified by its hash.
 
-    A file that is there already and differs is overwritten by `force` only. Raises `ReportMissing`, `FileInTheWay`,
-    or the registry's `VersionMissing` or `FileCorrupted`.
+    An existing file with other content is overwritten only with `force`. Returns the report's path. Raises
+    `ReportMissing`, `FileInTheWay`, or the registry's `VersionMissing` or `FileCorrupted`.
     """
     from registry.store.local_files import sha256_of
 
@@ -223,7 +224,7 @@ def fetch_report(target: Target, number: int, out: Path | None = None, *, force:
     stored = found.file(REPORT)
     if stored is None:
         raise ReportMissing(
-            f"Version {number} has no file {REPORT}.", next_step=f"See what it has: petpark models show {number}"
+            f"Version {number} has no file {REPORT}.", next_step=f"List its files: petpark models show {number}"
         )
     usual = Path(f"{found.model}-{number}-{REPORT}")
     path = usual if out is None else out / usual if out.is_dir() else out
@@ -231,24 +232,22 @@ def fetch_report(target: Target, number: int, out: Path | None = None, *, force:
         there = sha256_of(path) if path.exists() else None
         if there is not None and there != stored.sha256 and not force:
             raise FileInTheWay(
-                f"{path} is there already, and is not the report of version {number}.",
+                f"{path} exists and is not the report of version {number}.",
                 next_step="Choose another name (--out FILE), or overwrite it (--force).",
             )
         if there != stored.sha256:
             _fetch(target, found.model, stored, path)
     except OSError as error:
-        raise FileInTheWay(
-            f"{path} cannot be written: {error}", next_step="Choose another place: --out FILE"
-        ) from error
+        raise FileInTheWay(f"{path} cannot be written: {error}", next_step="Choose another path: --out FILE") from error
     return Report(path=path, sha256=stored.sha256, bytes=stored.bytes, fetched=there != stored.sha256)
 
 
 def verify(target: Target, number: int, *, at: datetime | None = None) -> list[Proof]:
-    """Read every byte of version `number` from the store, and check its certificate and the channels that name it."""
+    """Returns the checks of version `number`: every byte in the store, its certificate, the channels that name it."""
     from registry.certificates.certificate import Certificates
     from registry.versions.catalog import Catalog
 
-    catalog = Catalog(_store(target), target.outputs.model)  # without a cache: the store itself is checked
+    catalog = Catalog(_store(target), target.outputs.model)  # without cache, to check the store itself
     found = catalog.version(number)
 
     def files() -> str:
@@ -266,7 +265,7 @@ def verify(target: Target, number: int, *, at: datetime | None = None) -> list[P
 
 
 def judge(entries: Mapping[int, Certificate | NotCertified], *, at: datetime) -> list[Judged]:
-    """What each decision of a version's log, by number and ascending, is worth at this time. Pure."""
+    """Returns the validity of each decision of a version's log at this time, by ascending number. Pure."""
     from registry.certificates.certificate import Certificate
 
     judged: list[Judged] = []
@@ -281,7 +280,7 @@ def judge(entries: Mapping[int, Certificate | NotCertified], *, at: datetime) ->
 
 
 def _validity(certificate: Certificate, later: set[str], at: datetime) -> Validity:
-    """`later`: the valid decisions behind this one."""
+    """`later`: the valid decisions after this one."""
     from registry.encoding import parse_time
 
     if later:
@@ -291,7 +290,7 @@ def _validity(certificate: Certificate, later: set[str], at: datetime) -> Validi
 
 
 def _fetch(target: Target, model: str, file: StoredFile, path: Path) -> None:
-    """Put one file of a version at `path`, where it appears only once it is verified."""
+    """Download one file of a version to `path`, where it appears only when verified."""
     from registry.errors import FileCorrupted, ObjectMissing
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -307,7 +306,7 @@ def _fetch(target: Target, model: str, file: StoredFile, path: Path) -> None:
 
 
 def _named_by(target: Target, name: str, found: Version) -> str:
-    """The moves of a channel to this version, as a sentence; empty for none. DigestMismatch."""
+    """The channel's entries for this version, as a sentence; empty if none. Raises `DigestMismatch`."""
     from registry.errors import DigestMismatch
 
     moves = [move for move in channel(target, name).history() if move.version == found.number]

@@ -1,4 +1,4 @@
-"""What was in force on each channel at a moment in the past, by the entries that say so."""
+"""The active version of each channel at a past time, from the channels' entries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from petpark.models import model_versions
 from petpark.targets.target import Target
 from registry.encoding import parse_time
-from registry.layout import Role
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from registry.certificates.certificate import Certificate
@@ -23,42 +23,47 @@ class Numbered(Protocol):
     """An entry of a log."""
 
     @property
-    def number(self) -> int: ...  # noqa: D102
+    def number(self) -> int:
+        """Its number in the log, from 1."""
+        ...
+
     @property
-    def at(self) -> str: ...  # noqa: D102
+    def at(self) -> str:
+        """The writer's time of writing, in UTC."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActiveThen:
-    """What a channel stood at. `entry` None: nothing yet."""
+    """The active version of a channel at a past time. `entry` None: none yet."""
 
     channel: str
     entry: ChannelEntry | None
     following: ChannelEntry | None
-    """The entry after it, which carries its hash and ended it; None: it is the last one."""
+    """The next entry, which has its hash and replaced it; None if it is the last one."""
     certificate: Certificate | None
-    """The decision about its version that counted then; None: none was made by then."""
+    """The decision about its version that was valid then; None if there was none."""
     experiment: Experiment | None
-    """What ran on the channel."""
+    """The experiment on the channel."""
 
 
 def last_by[E: Numbered](entries: Iterable[E], moment: datetime) -> E | None:
-    """Returns the entry with the highest number of those that were made by `moment`; entries in any order.
+    """Returns the entry with the highest number of those made by `moment`; entries in any order.
 
-    Later entries never change the answer. Clocks of writers may differ: what counts is the order of the log.
+    Later entries never change the result. Writers' clocks may differ: the order of the log counts.
     """
     by_then = (entry for entry in entries if parse_time(entry.at) <= moment)
     return max(by_then, key=lambda entry: entry.number, default=None)
 
 
 def after[E: Numbered](entries: Iterable[E], entry: E | None) -> E | None:
-    """Returns the entry that follows `entry`; the first one for None."""
+    """Returns the entry that follows `entry`, or the first one for None."""
     number = 0 if entry is None else entry.number
     return min((each for each in entries if each.number > number), key=lambda each: each.number, default=None)
 
 
 def experiment_at(entries: Sequence[Entry], moment: datetime, champion: ChannelEntry | None) -> Experiment | None:
-    """Returns the experiment that ran at `moment` beside `champion`: begun by then, neither ended nor run out."""
+    """Returns the experiment with `champion` that ran at `moment`: started, and neither ended nor expired."""
     from registry.channels.experiment import Experiment
 
     last = last_by(entries, moment)
@@ -68,7 +73,7 @@ def experiment_at(entries: Sequence[Entry], moment: datetime, champion: ChannelE
 
 
 def decision_at(target: Target, version: Version, moment: datetime) -> Certificate | None:
-    """Returns the valid decision about a version that counted at `moment`; None where there was none by then."""
+    """Returns the decision about a version that was valid at `moment`, or None."""
     from registry.certificates.certificate import Certificate, Certificates
 
     store, verifier = target.store(target.outputs.model_store, role=Role.READER), target.verifier(role=Role.READER)
@@ -77,9 +82,9 @@ def decision_at(target: Target, version: Version, moment: datetime) -> Certifica
 
 
 def active_at(target: Target, moment: datetime, channels: Sequence[str] = ()) -> list[ActiveThen]:
-    """Returns what was in force on `channels` (none named: all) at `moment`, which has a time zone.
+    """Returns the active versions of `channels` (empty: all) at `moment`, which has a time zone.
 
-    Each log is read whole and its chain of hashes checked: raises the registry's `HistoryBroken`.
+    Reads each log whole and checks its hash chain. Raises the registry's `HistoryBroken`.
     """
     return [_active(target, name, moment) for name in channels or model_versions.channels(target)]
 

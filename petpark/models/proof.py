@@ -1,4 +1,4 @@
-"""The result of one check in the registry: passed, or an error that says what is wrong."""
+"""The result of one check in the registry: passed, or an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """`detail` is what was found, for people; `error` is None where that is as it must be."""
+    """`detail` is the finding as text; `error` is None if the check passed."""
 
     what: str
     detail: str
@@ -20,7 +20,7 @@ class Proof:
 
     @property
     def ok(self) -> bool:
-        """Whether it is as it must be."""
+        """Whether the check passed."""
         return self.error is None
 
     def to_dict(self) -> dict[str, object]:
@@ -30,14 +30,14 @@ class Proof:
 
 
 def failed(what: str, error: RegistryError) -> Proof:
-    """A proof that did not succeed."""
+    """Returns a failed proof."""
     return Proof(what=what, detail=error.outcome, error=error)
 
 
 def prove(what: str, look: Callable[[], str]) -> Proof:
-    """Look, and turn an outcome of the registry into a proof that failed.
+    """Run a check and turn the registry's error into a failed proof. Returns the proof.
 
-    Errors that only show that the registry cannot be read now are raised.
+    Errors that mean only that the registry cannot be read now are raised.
     """
     from registry.errors import ClockSkewed, KeyUnavailable, RegistryError, StoreRefused, StoreUnavailable
 

@@ -1,4 +1,4 @@
-"""What answers photos in an acceptance test: a version of the registry, or a running endpoint."""
+"""The subject of an acceptance test: a version of the registry, or a running endpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from petpark.errors import EndpointUnfit, OperatorError
 from petpark.targets.target import Target
 from registry.errors import DigestMismatch, RegistryError
-from registry.layout import Role
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from registry.version import Version
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from training.evaluation.baseline.seen_photos import LearnedPhotos
 
 KEY: Final = "PETPARK_API_KEY"
-"""Environment variable with the API key for an endpoint that asks for one."""
+"""Environment variable with the API key for an endpoint that requires one."""
 
 _CALLS: Final = 4
-_PATIENCE: Final = httpx.Timeout(30.0, connect=5.0)
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 _ATTEMPTS: Final = 3
 
 type Answer = Callable[[Sequence[bytes]], list[str | None]]
-"""Photos' bytes to labels; None for what is not a photo."""
+"""Photos' bytes to labels; None for bytes that are not a photo."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What answers photos, and what is known of it."""
+    """What classifies photos, and what is known about it."""
 
     what: str
     labels: Sequence[str]
@@ -49,13 +49,13 @@ class Subject:
 
 
 def of_version(target: Target, number: int, directory: Path) -> Subject:
-    """A version of the registry, answering as it will when served; raises the registry's errors."""
+    """Returns a version of the registry, with the predictions it makes when served. Raises the registry's errors."""
     from registry.versions.catalog import Catalog
     from registry.versions.decision import DECISION_FILE, Decision
     from training.evaluation.assess import decided
     from training.networks.export import ExportedModel
 
-    # Photos of the data lake are for the publisher to read, and what a version learned from is written there.
+    # Only the publisher may read the data lake, which has the version's training photos.
     catalog = Catalog(target.store(target.outputs.model_store, role=Role.PUBLISHER), target.outputs.model)
     version = catalog.version(number)
     files = catalog.fetch(version, directory)
@@ -79,7 +79,8 @@ def of_version(target: Target, number: int, directory: Path) -> Subject:
         labels: list[str | None] = [None] * len(photos)
         places = [place for place, found in enumerate(decoded) if found is not None]
         if places:
-            scores = model.classify(np.stack([decoded[place] for place in places]))  # pyright: ignore[reportArgumentType, reportCallIssue]
+            pixels_of_photos = [decoded[place] for place in places]
+            scores = model.classify(np.stack(pixels_of_photos))  # pyright: ignore[reportArgumentType, reportCallIssue]
             for place, choice in zip(places, decided(scores, model.labels, rule), strict=True):
                 labels[place] = model.labels[int(choice)]
         return labels
@@ -96,7 +97,7 @@ def of_version(target: Target, number: int, directory: Path) -> Subject:
 
 @dataclass(frozen=True, kw_only=True)
 class _Facts:
-    """What the registry and the data lake say of a version."""
+    """Facts about a version from registry and data lake."""
 
     claim: Claim | None = None
     known: LearnedPhotos | None = None
@@ -110,39 +111,39 @@ def _facts(target: Target, catalog: Catalog, version: Version) -> _Facts:
     claim = Claim.of(version.metrics)
     found = SeenPhotos(catalog, target.store(target.outputs.data_lake, role=Role.PUBLISHER)).of_version(version)
     reasons = [
-        *([] if claim else [f"version {version.number} carries no figures of its test"]),
+        *([] if claim else [f"version {version.number} has no test metrics"]),
         *([found.because] if isinstance(found, Unknown) else []),
     ]
     return _Facts(claim=claim, known=None if isinstance(found, Unknown) else found, unknown="; ".join(reasons))
 
 
 def _looked_up(open_target: Callable[[], Target], number: object, digest: object) -> _Facts:
-    """What is known of the version that an endpoint serves. Nothing, with the reason, where it cannot be looked up."""
+    """The facts about an endpoint's version. Empty, with the reason, if they cannot be looked up."""
     from registry.versions.catalog import Catalog
 
     if not isinstance(number, int) or not isinstance(digest, str):
-        return _Facts(unknown="the endpoint does not say which version it serves")
+        return _Facts(unknown="the endpoint does not report its version")
     try:
         target = open_target()
         catalog = Catalog(target.store(target.outputs.model_store, role=Role.PUBLISHER), target.outputs.model)
         return _facts(target, catalog, catalog.version(number, digest=digest))
     except DigestMismatch:
-        return _Facts(unknown=f"version {number} of this registry is another one than the endpoint serves")
+        return _Facts(unknown=f"version {number} of this registry is not the version that the endpoint serves")
     except (RegistryError, OperatorError, BotoCoreError, ClientError) as error:
-        said = error.message if isinstance(error, OperatorError) else str(error)
-        return _Facts(unknown=f"the registry cannot be asked: {said}")
+        sentence = error.message if isinstance(error, OperatorError) else str(error)
+        return _Facts(unknown=f"the registry cannot be read: {sentence}")
 
 
 def of_endpoint(url: str, open_target: Callable[[], Target], *, key: str | None = None) -> Subject:
-    """An endpoint by its URL, with `key`, else the one in `PETPARK_API_KEY` if there is one; raises `EndpointUnfit`.
+    """Returns the endpoint at `url`, with `key` or else `PETPARK_API_KEY`, if set. Raises `EndpointUnfit`.
 
-    `open_target` gives the stack whose registry knows the version that is served. Where it cannot, the endpoint is
-    tested all the same.
+    `open_target` returns the stack whose registry has the served version. If it fails, the endpoint is tested without
+    it.
     """
     key = key or os.environ.get(KEY)
     client = httpx.Client(
         base_url=url,
-        timeout=_PATIENCE,
+        timeout=_TIMEOUT,
         headers={"authorization": f"Bearer {key}"} if key else {},
         transport=httpx.HTTPTransport(retries=_ATTEMPTS),
     )
@@ -158,10 +159,10 @@ def of_endpoint(url: str, open_target: Callable[[], Target], *, key: str | None 
             if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
                 return response
             last = f"{response.status_code}: {response.text[:200]}"
-        raise EndpointUnfit(f"{url}{path} does not answer: {last}", next_step="petpark endpoints status")
+        raise EndpointUnfit(f"{url}{path} does not respond: {last}", next_step="petpark endpoints status")
 
     def answer_one(photo: bytes) -> str | None:
-        response = ask("POST", "/v1/classify", content=photo, headers={"content-type": "application/octet-stream"})
+        response = ask("POST", "/v1/classify", content=photo, headers={"content-type": photo_type(photo)})
         if response.status_code in (HTTPStatus.UNPROCESSABLE_CONTENT, HTTPStatus.CONTENT_TOO_LARGE):
             return None
         return str(_read(response, url)["label"])
@@ -185,6 +186,16 @@ def of_endpoint(url: str, open_target: Callable[[], Target], *, key: str | None 
     )
 
 
+def photo_type(photo: bytes) -> str:
+    """Returns the media type of a photo. Other bytes are sent as JPEG, and the endpoint refuses them.
+
+    https://www.iana.org/assignments/media-types/media-types.xhtml#image
+    """
+    if photo.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    return "image/webp" if photo[:4] == b"RIFF" and photo[8:12] == b"WEBP" else "image/jpeg"
+
+
 def _read(response: httpx.Response, url: str) -> Mapping[str, object]:
     try:
         body = response.json()
@@ -193,7 +204,7 @@ def _read(response: httpx.Response, url: str) -> Mapping[str, object]:
     if not response.is_success or not isinstance(body, dict):
         hint = f"Set {KEY} to a key: petpark keys create" if response.status_code == HTTPStatus.UNAUTHORIZED else ""
         raise EndpointUnfit(
-            f"{url} answers {response.status_code}: {response.text[:200]}",
-            next_step=hint or "Give the URL of an endpoint: petpark endpoints status",
+            f"{url} returned {response.status_code}: {response.text[:200]}",
+            next_step=hint or "Pass the URL of an endpoint: petpark endpoints status",
         )
     return body  # pyright: ignore[reportUnknownVariableType]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from petpark.errors import DENIED
+from petpark.failures.failure import DENIED
 from registry.errors import ObjectMissing
-from registry.layout import PIPELINES, Role
+from registry.layout.roles import Role
+from registry.layout.workspace import PIPELINES
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
@@ -24,7 +25,7 @@ _OVER: Final = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
 
 @dataclass(frozen=True, kw_only=True)
 class Woken:
-    """A pipeline that asked for this decision, and what came of the answer."""
+    """A pipeline that requested this decision, and whether it accepted the answer."""
 
     execution: str
     waited: bool
@@ -33,28 +34,28 @@ class Woken:
 
 
 def answer(target: Target, certificate: Certificate) -> list[Woken]:
-    """Tell every pipeline that waits for a decision about this version's bytes, as certifier.
+    """As certifier, send the decision to every pipeline that waits for one about this version's bytes.
 
     A pipeline that is over, or that somebody answered before, does not wait; only where none waits is that returned.
-    A revocation answers nobody.
+    A revocation is not sent.
     """
     if target.outputs.pipeline is None or certificate.decision == "revoked":
         return []
-    told = [_tell(target, asked, certificate) for asked in _asked(target, certificate.digest)]
-    waited = [each for each in told if each.waited or each.problem]
-    return waited or told[-1:]
+    answers = [_tell(target, request, certificate) for request in _requests(target, certificate.digest)]
+    waited = [each for each in answers if each.waited or each.problem]
+    return waited or answers[-1:]
 
 
-def _asked(target: Target, digest: str) -> list[Mapping[str, Any]]:
+def _requests(target: Target, digest: str) -> list[Mapping[str, Any]]:
     """What pipelines ask about a version, the longest ago first."""
     store = target.store(target.outputs.workspace, role=Role.CERTIFIER)
     kept = sorted((one for one in store.stats(PIPELINES) if one.key.endswith(_KEY)), key=lambda one: -one.age)
     found = (_question(store, one.key) for one in kept)
-    return [asked for asked in found if asked is not None and asked["digest"] == digest]
+    return [request for request in found if request is not None and request["digest"] == digest]
 
 
 def _question(store: ObjectStore, key: str) -> Mapping[str, Any] | None:
-    """What a pipeline asks; None where that is gone by now, or is none. The decision is signed already."""
+    """Returns a pipeline's request; None if it ended, or is malformed. The decision is signed already."""
     try:
         found: Any = json.loads(store.get(key))
     except (ObjectMissing, ValueError):
@@ -65,20 +66,20 @@ def _question(store: ObjectStore, key: str) -> Mapping[str, Any] | None:
     return found
 
 
-def _tell(target: Target, asked: Mapping[str, Any], certificate: Certificate) -> Woken:
-    name = str(asked["execution"])
+def _tell(target: Target, request: Mapping[str, Any], certificate: Certificate) -> Woken:
+    name = str(request["execution"])
     output = json.dumps({"decision": certificate.decision, "by": certificate.by})
     try:
-        target.client("stepfunctions", role=Role.CERTIFIER).send_task_success(taskToken=asked["token"], output=output)
+        target.client("stepfunctions", role=Role.CERTIFIER).send_task_success(taskToken=request["token"], output=output)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         if code in _OVER:
             return Woken(execution=name, waited=False)
         if code in DENIED:
-            said = (
+            problem = (
                 f"the certifier's role may not answer pipeline {name}; the decision is signed: let the stack that owns "
                 f"the platform grant it (pulumi up), then petpark pipeline retry {name}"
             )
-            return Woken(execution=name, waited=False, problem=said)
+            return Woken(execution=name, waited=False, problem=problem)
         raise
     return Woken(execution=name, waited=True)

@@ -14,15 +14,17 @@ from botocore.exceptions import ClientError
 from petpark.data import datasets
 from petpark.errors import PipelineMissing, PipelineNotStarted, PipelineRunning
 from petpark.ids import complete
-from petpark.jobs.executions import History, arn_of, machines, states_client
-from registry.layout import Role
+from petpark.jobs.execution_events import History
+from petpark.jobs.executions import arn_of, machines, states_client
+from petpark.pipeline.stage_times import StageTime, stage_times
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
 
 _RUNNING: Final = "RUNNING"
-_START_SECONDS: Final = 60.0
-_RETRIES: Final = 99
+START_SECONDS: Final = 60.0
+MOST_RETRIES: Final = 99
 _LISTED: Final = 1000
 WAITING: Final = "WaitForCertification"
 
@@ -81,14 +83,16 @@ def start(
     Raises `PipelineNotStarted`, `StackOutdated`, training's `DatasetMissing`.
     """
     sha256 = datasets.resolve(target, dataset)
-    given = {"dataset": sha256, "force": force, "requested_by": target.identity(role=Role.PUBLISHER)}
+    execution_input = {"dataset": sha256, "force": force, "requested_by": target.identity(role=Role.PUBLISHER)}
     client = states_client(target)
-    made = client.start_execution(stateMachineArn=machines(target).start, input=json.dumps(given, sort_keys=True))
-    deadline = clock() + _START_SECONDS
+    made = client.start_execution(
+        stateMachineArn=machines(target).start, input=json.dumps(execution_input, sort_keys=True)
+    )
+    deadline = clock() + START_SECONDS
     while (found := client.describe_execution(executionArn=made["executionArn"]))["status"] == _RUNNING:
         if clock() >= deadline:
             raise PipelineNotStarted(
-                f"The trigger {made['executionArn']} has not answered within {_START_SECONDS:.0f} s.",
+                f"The trigger {made['executionArn']} has not answered within {START_SECONDS:.0f} s.",
                 next_step="petpark pipeline status",
             )
         pause(0.3)
@@ -96,11 +100,7 @@ def start(
     if found["status"] != "SUCCEEDED" or "execution" not in output:
         why = found.get("cause") or found.get("error") or f"it ended as {found['status']}"
         raise PipelineNotStarted(f"The pipeline was not started: {why}", next_step="petpark data list")
-    # Step Functions answers a repeated start of a running execution as it answered the first one:
-    # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
-    began = output["started"] is True and (
-        client.describe_execution(executionArn=output["execution"])["startDate"] >= found["startDate"]
-    )
+    began = output["started"] is True
     return Started(name=output["execution"].rpartition(":")[2], began=began)
 
 
@@ -119,7 +119,7 @@ def retry(target: Target, name: str) -> Started:
             f"Pipeline {name} was started by hand, with an input that names no dataset.",
             next_step="petpark pipeline start --dataset SHA",
         )
-    for number in range(2, _RETRIES + 1):
+    for number in range(2, MOST_RETRIES + 1):
         begun = start(target, before.dataset, force=f"retry-{number}")
         if begun.began:
             return begun
@@ -129,7 +129,7 @@ def retry(target: Target, name: str) -> Started:
                 next_step=f"petpark pipeline status {begun.name}",
             )
     raise PipelineNotStarted(
-        f"Dataset {before.dataset[:12]} was retried {_RETRIES} times.", next_step="petpark pipeline status"
+        f"Dataset {before.dataset[:12]} was retried {MOST_RETRIES} times.", next_step="petpark pipeline status"
     )
 
 
@@ -158,6 +158,12 @@ def history(target: Target, name: str) -> list[Step]:
     return [step for step in found if step is not None]
 
 
+def stages(target: Target, name: str) -> list[StageTime]:
+    """The jobs of an execution with their times, in order; raises `PipelineMissing`."""
+    show(target, name)
+    return stage_times(History(target, arn_of(machines(target).pipeline, name)).new())
+
+
 def follow(
     target: Target, name: str, *, poll: float = 2.0, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[Step | PipelineRun]:
@@ -173,7 +179,7 @@ def follow(
 
 
 def step_of(event: Mapping[str, Any]) -> Step | None:
-    """What an event of the history says to people; None where it says nothing."""
+    """Returns the text for an event of the history; None for events that are not shown."""
     at = event["timestamp"].astimezone(UTC)
     if (entered := event.get("stateEnteredEventDetails")) is not None:
         return Step(at=at, state=entered["name"])
@@ -207,14 +213,14 @@ def _run(target: Target, arn: str) -> PipelineRun:
         raise PipelineMissing(
             f"There is no pipeline {arn.rpartition(':')[2]}.", next_step="petpark pipeline status"
         ) from None
-    given, output = (_object(found.get(name)) for name in ("input", "output"))
+    execution_input, output = (_object(found.get(name)) for name in ("input", "output"))
     ended = found.get("stopDate")
     return PipelineRun(
         name=arn.rpartition(":")[2],
         status=found["status"],
         began=found["startDate"].astimezone(UTC),
         ended=ended.astimezone(UTC) if ended else None,
-        dataset=str(given.get("dataset", "")),
+        dataset=str(execution_input.get("dataset", "")),
         state=_state(target, arn),
         version=output.get("version"),
         usd=output.get("usd"),
@@ -224,7 +230,7 @@ def _run(target: Target, arn: str) -> PipelineRun:
 
 
 def _object(text: str | None) -> Mapping[str, Any]:
-    """A JSON document, empty for other than an object: whoever starts an execution by hand may give it anything."""
+    """A JSON document, empty for other than an object: an execution started by hand may have any input."""
     found: Any = json.loads(text or "{}")
     return found if isinstance(found, dict) else {}
 

@@ -1,1 +1,1 @@
-"""`petpark preview`: what a change would do, as one page. See docs/design/preview.md."""
+"""`petpark preview`: the effects of a change as one page. See docs/design/preview.md."""

@@ -1,4 +1,4 @@
-"""What a review is bound to: the plan, the program and the state; and whether any of them has moved since."""
+"""What a review is bound to: plan, program and state; and whether any of them has changed since."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TEXT: Final = re.compile(
     r"(?P<digest>[0-9a-f]{64}):(?P<tree>[0-9a-f]{40}(?:[0-9a-f]{24})?):(?P<state>(?!unknown$)[A-Za-z0-9.-]{1,64})",
     re.IGNORECASE,
 )
-"""A commit of which files differ (`+`) and what is unknown can be reviewed, but nothing can be bound to it."""
+"""A commit with changed files (`+`) or an unknown one can be reviewed, but a review cannot be bound to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reviewed:
-    """What was reviewed: the digest of the plan, git's name of the program's files, and the version of the state."""
+    """What was reviewed: the plan's digest, git's tree of the program's files, and the state's version."""
 
     digest: str
     tree: str
@@ -28,9 +28,9 @@ class Reviewed:
 
     @classmethod
     def read(cls, given: str) -> Self:
-        """What a person copied from a page, or the name of a plan's file. Raises ValueError, which says what to give.
+        """Returns it from text copied from a page, or from a plan's file.
 
-        Raises `PreviewUnreadable` for a file that is no plan.
+        Raises ValueError for other text, `PreviewUnreadable` for a file that is not a plan.
         """
         text = given.strip()
         found = _TEXT.fullmatch(text)
@@ -48,12 +48,12 @@ class Reviewed:
 def _is_file(name: str) -> bool:
     try:
         return Path(name).is_file()
-    except OSError:  # too long for a name, or in a folder that may not be looked into
+    except OSError:  # too long for a file name, or in a folder without read permission
         return False
 
 
 def moved(plan: Plan, reviewed: Reviewed) -> tuple[str, ...]:
-    """What is not as it was reviewed, as sentences."""
+    """Returns what has changed since the review, as clauses of a sentence."""
     sides = (
         ("plan", plan.digest, reviewed.digest),
         ("program's tree", plan.tree or "unknown", reviewed.tree),
@@ -63,7 +63,7 @@ def moved(plan: Plan, reviewed: Reviewed) -> tuple[str, ...]:
 
 
 def require_same(plan: Plan, reviewed: Reviewed, **facts: object) -> None:
-    """Raise `PlanMoved`, with `facts`, if the plan, the program or the state has moved since the review."""
+    """Raises `PlanMoved`, with `facts`, if plan, program or state changed since the review."""
     if found := moved(plan, reviewed):
         raise PlanMoved(
             f"Stack {plan.stack}: this is not what was reviewed: {'; '.join(found)}.",

@@ -1,4 +1,4 @@
-"""What a change costs: the stack's settings before and after it, at list prices. Pure, but for reading a commit."""
+"""The cost of a change: a stack's settings before and after it, at list prices. Pure, except for reading a commit."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ _PER: Final = {"month": "a month", "hour": "an hour"}
 
 
 def settings_at(root: Path, base: str, stack: str) -> StackSettings | None:
-    """The stack's settings in commit `base`; None if there was no file. Raises `SettingsWrong`, `SettingsUnusable`."""
+    """Returns a stack's settings in commit `base`, or None if it had no file.
+
+    Raises `SettingsWrong`, `SettingsUnusable`.
+    """
     name = f"Pulumi.{stack}.yaml"
-    if not base or base.startswith("-"):  # git would take it for an option
+    if not base or base.startswith("-"):  # git would read it as an option
         raise SettingsWrong(f"{base!r} is not a commit.", next_step="Name one, such as origin/main.")
     shown = _git(root, "show", f"{base}:./{name}")
     if shown.returncode != 0:
@@ -47,7 +50,7 @@ def settings_at(root: Path, base: str, stack: str) -> StackSettings | None:
 
 
 def costs(root: Path, stack: str, table: PriceTable, *, base: str | None, today: date) -> Costs:
-    """What the stack costs with the settings in `root`; `base` None: only that, else before and after."""
+    """Returns the stack's cost with the settings in `root`; with a `base`, also its cost before."""
     from infra.configuration import costs as computed
     from infra.configuration.prices import PriceUnknown, age_notes
 
@@ -69,7 +72,7 @@ def costs(root: Path, stack: str, table: PriceTable, *, base: str | None, today:
 
 
 def section(plan: Plan) -> str:
-    """The page's part about one stack's cost, in Markdown."""
+    """Returns the page's section on one stack's cost, in Markdown."""
     title = f"### Cost of stack {escape(plan.stack)}"
     if plan.costs is None:
         return f"{title}\n\nNot computed: this plan was saved without it."
@@ -115,5 +118,5 @@ def _git(root: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise SettingsWrong(
             f"git, which has the settings before the change, could not be run: {error}.",
-            next_step="Install git, or leave --base out.",
+            next_step="Install git, or omit --base.",
         ) from None

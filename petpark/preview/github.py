@@ -1,4 +1,4 @@
-"""The page as one comment of a pull request, updated in place. GitHub's REST API, with the token of a workflow.
+"""The page as one comment of a pull request, updated in place. Uses GitHub's REST API with a workflow's token.
 
 https://docs.github.com/en/rest/issues/comments, https://docs.github.com/en/rest/pulls/pulls#list-pull-requests
 """
@@ -34,11 +34,11 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "GITHUB_EVENT_PATH": "the file with the event that started the workflow",
     }
 )
-"""What a workflow's environment says; `GITHUB_API_URL` too, by default github.com's."""
+"""Required variables of a workflow's environment. `GITHUB_API_URL` is optional; default: github.com's."""
 
 
 class GitHub:
-    """One repository's API. `sleep` waits between tries. Use it as a context manager."""
+    """One repository's API, a context manager. `sleep` waits between attempts."""
 
     writes = "the comment"
     needs = "The job needs `permissions: pull-requests: write`; the page is in the run's artifacts."
@@ -63,7 +63,7 @@ class GitHub:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """As a workflow's environment says. Raises `SettingsWrong`."""
+        """Returns the API for a workflow's environment. Raises `SettingsWrong`."""
         for name, meaning in VARIABLES.items():
             if not environment.get(name):
                 raise SettingsWrong(
@@ -82,10 +82,10 @@ class GitHub:
         self._client.close()
 
     def pull_request(self, event_file: Path) -> int:
-        """The number of the pull request that started the workflow. Raises `PullRequestUnknown`.
+        """Returns the number of the pull request that started the workflow. Raises `PullRequestUnknown`.
 
-        A `workflow_run` after a fork's pull request names no number: the open pull request with that head commit is
-        it. What the fork's own run uploaded is never asked, for it could name any other.
+        A `workflow_run` after a fork's pull request has no number: the open pull request with that head commit is
+        used. Uploads of the fork's own run are not used, because they could name any other.
         """
         event = _event(event_file)
         number, head = (_member(event, *path) for path in (("pull_request", "number"), ("workflow_run", "head_sha")))
@@ -105,9 +105,9 @@ class GitHub:
         return int(found[0])
 
     def comment(self, number: int, body: str) -> str:
-        """Make `body`, which begins with `MARK`, the one comment of that kind; returns its address.
+        """Create or update the comment that begins with `MARK`, as `body` does. Returns its URL.
 
-        Only a bot's comment is changed: a person's that begins alike stays. Raises `CommentRefused`.
+        Only a bot's comment is changed, never a person's. Raises `CommentRefused`.
         """
         earlier = self._earlier(number)
         if earlier is not None:
@@ -143,7 +143,7 @@ class GitHub:
         query: Mapping[str, str] | None = None,
         done: Callable[[], bool] | None = None,
     ) -> Any:
-        """One request, repeated on failures that pass. `done`: whether a try without an answer counted."""
+        """One request, repeated on transient failures. `done`: whether an attempt without response took effect."""
         problem = ""
         for attempt in range(_TRIES):
             if attempt and done is not None and done():
@@ -167,14 +167,14 @@ class GitHub:
 
 
 def _member(value: Any, *path: str) -> Any:
-    """What is at a path of objects; None where there is none: GitHub has null for a user who is gone."""
+    """Returns the value at a path of nested objects, or None. GitHub has null for a deleted user."""
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
 def _document(response: httpx.Response) -> Any:
-    """The JSON of an answer; None if it is none, as of a proxy's page."""
+    """Returns the JSON of a response, or None for other content, such as a proxy's page."""
     try:
         return response.json()
     except ValueError:
@@ -190,7 +190,7 @@ def _event(file: Path) -> Mapping[str, Any]:
 
 
 def _limited(response: httpx.Response) -> bool:
-    """Whether a 403 is a rate limit: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api."""
+    """https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api."""
     return response.status_code == 403 and (
         "retry-after" in response.headers or response.headers.get("x-ratelimit-remaining") == "0"
     )

@@ -1,4 +1,4 @@
-"""A stack's plan: from the official CLI, from its output in a file, or from recorded state; and what it is bound to."""
+"""A stack's plan from the Pulumi CLI, from its saved output, or from recorded state; and what it is bound to."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from petpark.preview.recorded.record import StackRecord
 
 _SECONDS: Final = 1_200.0
-"""A preview reads data sources and starts the provider: minutes on a slow connection."""
+"""Seconds. A preview reads data sources and starts the provider: minutes on a slow connection."""
 
 
 def plan_by_pulumi(stack: str, root: Path, table: PriceTable) -> Plan:
-    """What `pulumi up` would do. Raises `PulumiMissing`, `PulumiFailed`, `StackNotDeployed`, `PreviewUnreadable`.
+    """Returns what `pulumi up` would do. A preview that ends with an error is a plan with the error in its `problems`.
 
-    A preview that ends with an error still is a plan, with the error among its `problems`.
+    Raises `PulumiMissing`, `PulumiFailed`, `StackNotDeployed`, `PreviewUnreadable`.
     """
     cli = program()
-    state = state_version(stack, root)  # before the preview: an update in between is then noticed later
+    state = state_version(stack, root)  # before the preview: an update in between is then detected later
     # Unchanged resources too: some rules compare a resource with others.
     words = ("preview", "--json", "--show-sames", "--stack", stack)
     text = pulumi_cli.json_part(pulumi_cli.run(cli, *words, cwd=root, timeout=_SECONDS, partial=True))
@@ -37,7 +37,7 @@ def plan_by_pulumi(stack: str, root: Path, table: PriceTable) -> Plan:
 
 
 def plan_from_file(stack: str, path: Path, root: Path, table: PriceTable) -> Plan:
-    """The plan in a file with the output of `pulumi preview --json`. Raises `PreviewUnreadable`."""
+    """Returns the plan in a file with the output of `pulumi preview --json`. Raises `PreviewUnreadable`."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -52,7 +52,7 @@ def plan_from_file(stack: str, path: Path, root: Path, table: PriceTable) -> Pla
 
 
 def plan_from_record(record: StackRecord, root: Path, table: PriceTable) -> Plan:
-    """What the program would change in the recorded stack. Raises `RecordUnreadable`."""
+    """Returns what the program would change in the recorded stack. Raises `RecordUnreadable`."""
     from petpark.preview.recorded import run
 
     done = run.preview(record, root)
@@ -68,7 +68,7 @@ def plan_from_record(record: StackRecord, root: Path, table: PriceTable) -> Plan
 
 
 def state_version(stack: str, root: Path) -> str:
-    """The number of the stack's last update; `none` before the first. Raises as `plan_by_pulumi`."""
+    """Returns the number of the stack's last update; `none` before the first. Raises the errors of `plan_by_pulumi`."""
     words = ("stack", "history", "--json", "--page-size", "1", "--stack", stack)
     text = pulumi_cli.run(program(), *words, cwd=root, timeout=_SECONDS)
     try:
@@ -76,15 +76,15 @@ def state_version(stack: str, root: Path) -> str:
         return str(int(found[0]["version"])) if found else "none"
     except (ValueError, LookupError, TypeError, AttributeError):
         raise PulumiFailed(
-            f"`pulumi stack history` of stack {stack} printed something else than JSON.",
-            next_step=f"Run it by hand to see it: pulumi {' '.join(words)}",
+            f"`pulumi stack history` of stack {stack} did not print JSON.",
+            next_step=f"Run it by hand: pulumi {' '.join(words)}",
         ) from None
 
 
 def checked_out(root: Path) -> tuple[str, str]:
-    """Git's names of the commit that is checked out and of its files (the tree); empty without git.
+    """Returns git's hashes of the checked-out commit and of its tree; empty without git.
 
-    `+` behind both says that files differ from them. A merge or a squash gives another commit, and the same tree.
+    `+` after both means that files differ from them. A merge or squash has another commit and the same tree.
     """
     try:
         commit, tree = _git(root, "rev-parse", "HEAD", "HEAD^{tree}").split()
@@ -95,7 +95,7 @@ def checked_out(root: Path) -> tuple[str, str]:
 
 
 def program() -> Path:
-    """The Pulumi CLI. Raises `PulumiMissing`."""
+    """Returns the path of the Pulumi CLI. Raises `PulumiMissing`."""
     found = pulumi_cli.find()
     if found is None:
         raise PulumiMissing(

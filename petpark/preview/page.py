@@ -16,7 +16,7 @@ LIMIT: Final = 65_536
 """Characters of a comment on GitHub: https://docs.github.com/en/rest/issues/comments (body, "too long")."""
 
 MARK: Final = "<!-- petpark preview -->"
-"""The first line; by it the comment is found again and updated in place."""
+"""The first line, by which the comment is found again and updated in place."""
 
 _TITLES: Final = {
     Op.REPLACE: "Replaced",
@@ -27,22 +27,22 @@ _TITLES: Final = {
 _SIGNS: Final = {Op.REPLACE: "±", Op.DELETE: "−", Op.UPDATE: "~", Op.CREATE: "+"}
 _UNTRUSTED: Final = (
     "> [!NOTE]",
-    "> A run of this pull request's own code, without credentials, wrote what stands here; nobody has checked it. The",
+    "> A run of this pull request's own code, without credentials, wrote this page; it is not verified. The",
     "> deploy job makes its own preview before it applies anything.",
     "",
 )
 _FOLD_OVER: Final = 6
-"""A resource with more lines than this is folded."""
+"""A resource with more lines is folded."""
 _PROBLEMS: Final = 20
-"""Errors and warnings of a stack that are shown."""
+"""Maximum number of errors and warnings shown per stack."""
 _NEW_LINE: Final = {"\n": "⏎", "\r": "␍"}
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories of characters that show nothing, or change how others are shown."""
+"""Unicode categories of characters that are invisible, or change how others are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Detail:
-    """How much of a plan a page shows. `resources`: of each kind, per stack; None: all."""
+    """How much of a plan a page shows. `resources`: maximum per kind and stack; None: all."""
 
     characters: int
     properties: int
@@ -65,10 +65,10 @@ _LEVELS: Final = (
 
 
 def comment(plans: Sequence[Plan], *, sections: Sequence[str] = (), untrusted: bool = False, limit: int = LIMIT) -> str:
-    """The page in at most `limit` characters: with as much detail as fits.
+    """Returns the page in at most `limit` characters, with as much detail as fits.
 
-    `untrusted`: the plans come from a run that nobody has checked. `sections` are further parts in Markdown (models,
-    cost, rules), which stand before the details.
+    `untrusted`: the plans come from an unverified run. `sections` are further sections in Markdown (models, cost,
+    rules), placed before the details.
     """
     for detail in _LEVELS:
         text = page(plans, sections=sections, untrusted=untrusted, detail=detail)
@@ -82,7 +82,7 @@ def comment(plans: Sequence[Plan], *, sections: Sequence[str] = (), untrusted: b
 def page(
     plans: Sequence[Plan], *, sections: Sequence[str] = (), untrusted: bool = False, detail: Detail = COMPLETE
 ) -> str:
-    """The page with this much detail."""
+    """Returns the page with this much detail."""
     parts = [MARK, "## What this change would do", *(_UNTRUSTED if untrusted else ()), _overview(plans)]
     losses = [line for plan in plans for line in _losses(plan, detail)]
     if losses:
@@ -122,7 +122,7 @@ def _losses(plan: Plan, detail: Detail) -> Iterator[str]:
 
 
 def _stack(plan: Plan, detail: Detail) -> tuple[list[str], int]:
-    """The part about one stack, and how many resources it leaves out."""
+    """The section on one stack, and the number of resources that it omits."""
     lines = [f"### Stack {escape(plan.stack)}", ""]
     for note in plan.notes[:_PROBLEMS]:
         lines.append(f"- ℹ {escape(_cut(note, min(detail.characters, 500)))}")
@@ -247,7 +247,7 @@ def _resource(change: ResourceChange, detail: Detail) -> str:
 
 
 def _visible(text: str) -> str:
-    """On one line, with each character that shows nothing as one that does: `␀` to `␟`, or its code point."""
+    """On one line, with each invisible character replaced by `␀` to `␟` or its code point."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_shown, text))
@@ -261,7 +261,7 @@ def _shown(character: str) -> str:
 
 
 def code(text: str) -> str:
-    """`text` as code that stays on its line, whatever it holds. https://spec.commonmark.org/0.31.2/#code-spans."""
+    """Returns `text` as a code span on one line, for any content. https://spec.commonmark.org/0.31.2/#code-spans."""
     text = _visible(text) or " "
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * (longest + 1)
@@ -271,5 +271,5 @@ def code(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """`text` as text, and as no link: https://github.github.com/gfm/#autolinks-extension-."""
+    """Returns `text` escaped, without links: https://github.github.com/gfm/#autolinks-extension-."""
     return re.sub(r"([\\`*_{}\[\]<>|#@]|(?<=:)/(?=/)|(?<=www)\.)", r"\\\1", _visible(text), flags=re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""A plan: what would be done to each resource of a stack, from any engine. Pure."""
+"""A plan: the operation on each resource of a stack, from any engine. Pure."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from registry.encoding import canonical
 _STACK: Final = re.compile(r"(?=.{1,100}$)(?:(?!\.{1,2}(?:/|$))[A-Za-z0-9_.-]+(?:/(?!$)|$)){1,3}")
 """https://www.pulumi.com/docs/iac/concepts/stacks/"""
 _URN: Final = re.compile(r"urn:pulumi:[A-Za-z0-9_.-]+::[A-Za-z0-9_.-]+::[A-Za-z0-9_:/.$-]+::.+", re.DOTALL)
-"""https://www.pulumi.com/docs/iac/concepts/resources/names/#urns; the name may hold anything."""
+"""https://www.pulumi.com/docs/iac/concepts/resources/names/#urns; a name may have any characters."""
 _GIT: Final = re.compile(r"([0-9a-f]{40}([0-9a-f]{24})?\+?)?")
 _STATE: Final = re.compile(r"[A-Za-z0-9.-]{0,64}")
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_ .+-]{1,100}")
 
 
 def is_stack(name: str) -> bool:
-    """Whether a stack can have this name."""
+    """Returns whether a stack can have this name."""
     return bool(_STACK.fullmatch(name))
 
 
 RECORDED: Final = "recorded state"
-"""The source of a plan that was made without the engine that deploys: nothing can be bound to it."""
+"""The source of a plan that was made without the deploying engine: a review cannot be bound to it."""
 
 
 class Op(StrEnum):
-    """What would be done to a resource."""
+    """A planned operation on a resource."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -53,12 +53,12 @@ STATEFUL: Final[Mapping[str, str]] = MappingProxyType(
         "aws:acm/certificate:Certificate": "the certificate that is in use",
     }
 )
-"""Types that hold something, and what is lost when one is deleted or replaced."""
+"""Stateful types, and what is lost if a resource is deleted or replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PropertyChange:
-    """One property that differs. None: not there. `forces`: it forces a replacement."""
+    """One property that differs; None: absent. `forces`: it forces a replacement."""
 
     path: str
     before: str | None
@@ -68,9 +68,9 @@ class PropertyChange:
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceChange:
-    """One resource, and what would be done to it. `protected`: the engine refuses to delete it.
+    """One resource and the planned operation. `protected`: the engine refuses to delete it.
 
-    Raises ValueError for a URN that is not in Pulumi's form.
+    Raises ValueError for a malformed URN.
     """
 
     op: Op
@@ -94,24 +94,24 @@ class ResourceChange:
 
     @property
     def loses(self) -> str:
-        """What is lost with the resource as it is now; empty where nothing is."""
+        """What is lost with the deployed resource; empty if nothing is."""
         return STATEFUL.get(self.type, "") if self.op in {Op.REPLACE, Op.DELETE} else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """What a rule found: a violation that `up` refuses if `mandatory`, else a warning or what is not decided yet."""
+    """A rule's finding: a violation that `up` refuses if `mandatory`, else a warning or an undecided rule."""
 
     rule: str
     resource: str
-    """Its name; empty for the stack as a whole."""
+    """The resource's name; empty for the whole stack."""
     message: str
     mandatory: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What the rules found. `problem`: why they could not be checked; empty if they were."""
+    """The findings of all rules. `problem`: why they could not be checked; empty if they were."""
 
     violations: tuple[Violation, ...] = ()
     problem: str = ""
@@ -119,7 +119,7 @@ class Checked:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a component costs in USD, with the change; `before` None: the page says only what it costs with it."""
+    """A component's cost in USD after the change; `before` is None if the page shows only the cost after it."""
 
     component: str
     before: float | None
@@ -130,7 +130,7 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What a stack costs. `problem`: why it was not computed; empty if it was."""
+    """The cost of a stack. `problem`: why it was not computed; empty if it was."""
 
     costs: tuple[Cost, ...] = ()
     assumptions: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something about models that a reader has to know; `serious`: it would change what answers, or refuse it."""
+    """A finding on models; `serious`: it would change the served version, or refuse it."""
 
     text: str
     serious: bool = False
@@ -158,10 +158,10 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """What the change means for the models. `source` is where it was read: the registry, or a record.
+    """The effects of a change on models. `source` is where they were read: the registry, or a record.
 
-    `before` and `after` say which channel the endpoint follows, and at which version that is. `problem`: why nothing
-    can be said; empty if something can.
+    `before` and `after`: the channel that the endpoint follows, and its version. `problem`: why they could not be
+    determined; empty if they could.
     """
 
     source: str = ""
@@ -174,15 +174,14 @@ class Models:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What would become of one stack.
+    """The planned changes of one stack.
 
-    `source` is what made the plan, for people. `problems` are errors and warnings of the engine or the program.
-    `notes` say how the plan was made, where that limits what it says. `commit` and `tree` are git's names of the
-    program that made it, and `state` the version of the stack's state that it was made from; `+` behind the first two:
-    files differ from it; empty: not known. `rules`, `costs`, `models`: None if they were not looked at. Only the stack
-    and the changes are part of the digest.
+    `source` is what made the plan, as text. `problems` are errors and warnings of the engine or the program.
+    `notes` are limits of how the plan was made. `commit` and `tree` are git's hashes of the program, with `+` if files
+    differ from them, and `state` is the version of the stack's state; empty: not known. `rules`, `costs`, `models`:
+    None if they were not checked. Only the stack and the changes are part of the digest.
 
-    Raises ValueError if the stack's name, the source, or what it is bound to has characters that none of them has.
+    Raises ValueError if the stack's name, the source or the binding has characters that it cannot have.
     """
 
     stack: str
@@ -202,26 +201,26 @@ class Plan:
         if not (is_stack(self.stack) and _SOURCE.fullmatch(self.source) and 0 <= self.unchanged < 1_000_000):
             raise ValueError("not a plan")
         if not (_GIT.fullmatch(self.commit) and _GIT.fullmatch(self.tree) and _STATE.fullmatch(self.state)):
-            raise ValueError("not a plan: it is bound to something else than a commit and a state")
+            raise ValueError("not a plan: it is not bound to a commit and a state")
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what would be done, in hexadecimal: equal for equal changes, in any order."""
+        """The SHA-256 of the changes in hexadecimal; their order does not matter."""
         changes = sorted((_facts(change) for change in self.changes), key=lambda facts: (facts["urn"], facts["op"]))
         return hashlib.sha256(canonical({"stack": self.stack, "changes": changes})).hexdigest()
 
     @property
     def binding(self) -> str:
-        """What a review is bound to, as `--expect` takes it: the plan, the program and the state."""
+        """What a review is bound to, in the format of `--expect`: plan, program and state."""
         return f"{self.digest}:{self.tree or 'unknown'}:{self.state or 'unknown'}"
 
     @property
     def binds(self) -> bool:
-        """Whether a review of it can be bound: not to a record, uncommitted files, or what is not known."""
+        """Whether a review can be bound to it: not if made from a record, uncommitted files or an unknown state."""
         return self.source != RECORDED and bool(self.tree and self.state) and not self.tree.endswith("+")
 
     def of(self, op: Op) -> Sequence[ResourceChange]:
-        """The changes of one kind, by type and name."""
+        """Returns the changes of one kind, sorted by type and name."""
         return sorted((change for change in self.changes if change.op is op), key=lambda each: (each.type, each.name))
 
 

@@ -1,6 +1,6 @@
 """The output of `pulumi preview --json` as a plan.
 
-Its form: `PreviewDigest` of pulumi's `pkg/display/json.go` (steps with `op`, `urn`, `oldState`, `newState`,
+Format: `PreviewDigest` of pulumi's `pkg/display/json.go` (steps with `op`, `urn`, `oldState`, `newState`,
 `detailedDiff`; `diagnostics`). Secrets arrive as `[secret]`.
 """
 
@@ -18,12 +18,12 @@ SECRET: Final = "[secret]"  # noqa: S105  what stands for one
 UNKNOWN: Final = "(known after the deployment)"
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-"""The key that marks a special value (`SigKey` of pulumi's `sdk/go/common/resource/sig/sig.go`); its values:"""
+"""Key of special values (`SigKey` of pulumi's `sdk/go/common/resource/sig/sig.go`). The constants below are values."""
 _SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  marks a secret
 ASSETS: Final = frozenset({"c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7"})
 """An asset, and an archive."""
 SECRET_MARK: Final = {SIGNATURE: _SECRET_SIGNATURE}
-"""A secret whose value is not there."""
+"""A secret without its value."""
 _CREATED: Final = ("create-replacement", "import-replacement", "create", "import")
 _REPLACED: Final = {"replace"}
 _DELETED: Final = {"delete", "delete-replaced", "discard", "discard-replaced"}
@@ -34,7 +34,7 @@ _ALWAYS_HERE: Final = frozenset({"pulumi:pulumi:Stack"})
 
 
 def read_plan(text: str, *, stack: str, source: str = "pulumi preview") -> Plan:
-    """The plan that `pulumi preview --json` printed for `stack`. Raises `PreviewUnreadable`."""
+    """Returns the plan that `pulumi preview --json` printed for `stack`. Raises `PreviewUnreadable`."""
     try:
         digest: Any = json.loads(text)
         steps = digest.get("steps") or []
@@ -42,7 +42,7 @@ def read_plan(text: str, *, stack: str, source: str = "pulumi preview") -> Plan:
         for step in steps:
             if step["op"] not in _OPS:
                 raise PreviewUnreadable(
-                    f"The preview has a step {step['op']!r}, which petpark does not know.",
+                    f"The preview has an unknown step {step['op']!r}.",
                     next_step="Use the version of the Pulumi CLI that requirements/deploy.txt names.",
                 )
             by_urn.setdefault(step["urn"], []).append(step)
@@ -70,7 +70,7 @@ def read_plan(text: str, *, stack: str, source: str = "pulumi preview") -> Plan:
 
 
 def _changes(urn: str, steps: Sequence[Mapping[str, Any]]) -> Iterator[ResourceChange]:
-    """The changes that all steps of one resource amount to: a replacement has three steps."""
+    """The changes of one resource, from all of its steps: a replacement has three."""
     ops = {step["op"] for step in steps}
     if ops & _REPLACED or (ops & {*_CREATED} and ops & _DELETED):
         op, step = Op.REPLACE, _first(steps, "replace", *_CREATED)
@@ -99,7 +99,7 @@ def _first(steps: Sequence[Mapping[str, Any]], *ops: str) -> Mapping[str, Any]:
 
 
 def _properties(op: Op, step: Mapping[str, Any]) -> Iterator[PropertyChange]:
-    """Differences of inputs, sorted by path: what the program says, not what AWS computes."""
+    """Differences of inputs (declared, not computed by AWS), sorted by path."""
     if op is Op.DELETE:
         return
     before = leaves((step.get("oldState") or {}).get("inputs") or {})
@@ -120,7 +120,7 @@ def _covers(paths: set[str], path: str) -> bool:
 
 
 def leaves(value: Any, path: str = "") -> dict[str, str]:
-    """Property paths, as Pulumi writes them, and what stands there as text."""
+    """Returns the property paths, in Pulumi's notation, with their values as text."""
     if isinstance(value, Mapping) and value.get(SIGNATURE) == _SECRET_SIGNATURE:
         return {path: SECRET}
     if isinstance(value, Mapping) and value:

@@ -1,4 +1,4 @@
-"""The page of one or more plans, with all of its parts. Pure."""
+"""The page of one or more plans, with all sections. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from petpark.preview.plan import Plan
 
 
 def pages(plans: Sequence[Plan], *, untrusted: bool = False) -> tuple[str, str]:
-    """The page as a comment, which is never too long, and the complete one.
+    """Returns the page as a comment within GitHub's limit, and the complete page.
 
-    `untrusted`: the plans come from a run that nobody has checked, such as a fork's, and the page says so.
+    `untrusted`: the plans come from an unverified run, such as a fork's, and the page says so.
     """
     sections = [part(plan) for part in (rules.section, changes.section, cost.section) for plan in plans]
     return (

@@ -16,7 +16,7 @@ _SHOWN: Final = 50
 
 
 def checked(text: str, root: Path, stack: str, table: PriceTable) -> Checked:
-    """Apply all rules to the output of `pulumi preview --json --show-sames`, with the limits of the stack's YAML."""
+    """Returns all rules' findings on `pulumi preview --json --show-sames`, with the limits of the stack's YAML."""
     from infra.configuration.stack_file import SettingsUnusable, read_stack
     from infra.rule_limits import rule_limits
     from infra.rules import Severity, check
@@ -27,7 +27,7 @@ def checked(text: str, root: Path, stack: str, table: PriceTable) -> Checked:
     except (PreviewUnusable, SettingsUnusable) as error:
         return Checked(problem=" ".join(str(error).split()))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Checked(problem="the preview describes a resource in an unexpected form")
+        return Checked(problem="a resource in the preview has an unexpected format")
     return Checked(
         violations=tuple(
             Violation(
@@ -42,7 +42,7 @@ def checked(text: str, root: Path, stack: str, table: PriceTable) -> Checked:
 
 
 def section(plan: Plan) -> str:
-    """The page's part about one stack's rules, in Markdown: violations first, then what cannot be decided yet."""
+    """Returns the page's section on one stack's rules, in Markdown: violations first, then undecided rules."""
     title = f"### Rules of stack {escape(plan.stack)}"
     if plan.rules is None:
         return f"{title}\n\nNot checked: this plan was saved without them."

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from petpark.errors import FileInTheWay, PreviewUnreadable, SettingsWrong
+from petpark.files import write_file
 from petpark.preview.plan import (
     Checked,
     Cost,
@@ -27,8 +28,9 @@ from petpark.preview.plan import (
 
 _FORMAT: Final = 2
 
+_OTHER_FILE: Final = "Name a file in a directory that you may write."
 LARGEST: Final = 50_000_000
-"""Bytes of a plan's file: some thousand resources with their policies and user data."""
+"""Maximum size of a plan's file in bytes: some thousand resources with their policies and user data."""
 
 
 def save(plan: Plan, path: Path) -> None:
@@ -38,10 +40,7 @@ def save(plan: Plan, path: Path) -> None:
 
 def write(text: str, path: Path) -> None:
     """Write a file. Raises `FileInTheWay`."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise _not_writable(path, str(error.strerror)) from None
+    write_file(text, path, next_step=_OTHER_FILE)
 
 
 def append(text: str, path: Path) -> None:
@@ -54,7 +53,7 @@ def append(text: str, path: Path) -> None:
 
 
 def job_summary(environment: Mapping[str, str]) -> Path:
-    """The file that GitHub shows as a job's summary. Raises `SettingsWrong`.
+    """Returns the file that GitHub shows as a job's summary. Raises `SettingsWrong`.
 
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary
     """
@@ -64,7 +63,7 @@ def job_summary(environment: Mapping[str, str]) -> Path:
 
 
 def require_writable(path: Path) -> None:
-    """Raise `FileInTheWay` if it is plain that `write` could not write there."""
+    """Raises `FileInTheWay` if `write` could not write there."""
     try:
         if path.is_dir():
             raise _not_writable(path, "it is a directory")
@@ -77,7 +76,7 @@ def require_writable(path: Path) -> None:
 
 
 def load(path: Path) -> Plan:
-    """The plan in a file that `save` wrote; a fork's run may have made it, so nothing in it is trusted.
+    """Returns the plan in a file of `save`. A fork's run may have made it, so its content is not trusted.
 
     Raises `PreviewUnreadable`.
     """
@@ -87,7 +86,7 @@ def load(path: Path) -> Plan:
             plan = Plan(
                 stack=str(facts["stack"]),
                 changes=tuple(_change(each) for each in _list(facts["changes"])),
-                unchanged=_whole(facts["unchanged"]),
+                unchanged=_integer(facts["unchanged"]),
                 source=str(facts["source"]),
                 problems=tuple(map(str, _list(facts["problems"]))),
                 notes=tuple(map(str, _list(facts["notes"]))),
@@ -171,12 +170,10 @@ def _amount(value: Any) -> float:
 
 
 def _not_writable(path: Path, why: str) -> FileInTheWay:
-    return FileInTheWay(
-        f"{str(path)[:200]} cannot be written: {why}.", next_step="Name a file in a directory that you may write."
-    )
+    return FileInTheWay(f"{str(path)[:200]} cannot be written: {why}.", next_step=_OTHER_FILE)
 
 
-def _whole(value: Any) -> int:
+def _integer(value: Any) -> int:
     if type(value) is int:
         return value
     raise TypeError(value)

@@ -1,4 +1,4 @@
-"""Two values of a property, compared as what they are: JSON leaf by leaf, text line by line. Pure."""
+"""Comparison of two values of a property: JSON leaf by leaf, text line by line. Pure."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any, Final
 from petpark.preview.plan import PropertyChange
 
 _CONTEXT: Final = 1
-"""Lines around a changed one."""
+"""Lines of context around a changed one."""
 _MOST: Final = 4_000_000
-"""Lines of both texts, multiplied, that are compared line by line: the time grows with this product."""
+"""Maximum product of both texts' line counts; the time of a comparison grows with it."""
 _MOST_ELEMENTS: Final = 40_000
-_DEEPEST: Final = 100  # levels of a document
-"""The same for elements of lists, which may all be equal: the slowest case."""
+_DEEPEST: Final = 100  # maximum levels of a document
+"""The same for elements of lists; equal elements are the slowest case."""
 _LONGEST: Final = 200_000
-"""Characters of a JSON document that is compared leaf by leaf; IAM's longest policy has 10,240."""
+"""Maximum characters of a JSON document that is compared leaf by leaf; IAM's longest policy has 10,240."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextChange:
-    """A text of several lines that differs: the lines of a unified diff, without its headers."""
+    """A text of several lines that differs, as the lines of a unified diff without headers."""
 
     path: str
     lines: tuple[str, ...]
@@ -35,9 +35,9 @@ class TextChange:
 
 @functools.lru_cache(maxsize=1 << 16)
 def compare(change: PropertyChange) -> tuple[PropertyChange | TextChange, ...]:
-    """`change` in the smallest parts that a reader can judge: those of a JSON document, or lines of a text.
+    """Returns `change` in its smallest parts: leaves of a JSON document, or lines of a text.
 
-    What is too long or too deep for that is one part. A page is made several times, so results are kept.
+    Longer or deeper values are one part. A page is made several times, so results are cached.
     """
     before, after = _decoded(change.before), _decoded(change.after)
     if before is not None and after is not None:
@@ -52,7 +52,7 @@ def compare(change: PropertyChange) -> tuple[PropertyChange | TextChange, ...]:
 
 
 def _decoded(value: str | None) -> str | None:
-    """Base64 of a script, as user data is, as the script."""
+    """Returns the script in Base64-encoded user data."""
     if value is None or len(value) < 16 or not value.isascii():
         return value
     try:
@@ -83,8 +83,8 @@ def _deeper_than(value: Any, levels: int) -> bool:
 
 
 def _leaves(path: str, old: Any, new: Any, *, forces: bool) -> Iterator[PropertyChange]:
-    """Leaves that differ. Elements of a list are matched by content first, so that one more moves no other."""
-    if _spelled(old) == _spelled(new):  # not `==`: true and 1 are equal in Python, and not in JSON
+    """Leaves that differ. List elements are matched by content first, so that an insertion does not shift others."""
+    if _spelled(old) == _spelled(new):  # not `==`: true and 1 are equal in Python, but not in JSON
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
@@ -108,7 +108,7 @@ def _elements(path: str, old: Sequence[Any], new: Sequence[Any], *, forces: bool
 
 
 class _Nothing:
-    """Where one of both has no value."""
+    """Stands for a missing value."""
 
 
 _NOTHING: Final = _Nothing()

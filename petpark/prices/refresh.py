@@ -40,12 +40,12 @@ _REGION_NAME = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 type Showing = Callable[[str], AbstractContextManager[Report]]
-"""What is downloaded -> hears how far it is."""
+"""Returns the progress callback for the download of that name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A price of the table that is new, gone or other than before; USD."""
+    """A price of the table that was added, removed or changed; USD."""
 
     region: str
     what: str
@@ -86,7 +86,7 @@ def changes(before: PriceTable, after: PriceTable) -> list[Change]:
 
 
 def refuse_implausible(found: Sequence[Change]) -> None:
-    """Raise `PricesImplausible` for a price that is gone, or that rose or fell by more than five times."""
+    """Raise `PricesImplausible` for a price that was removed, or that changed by more than a factor of five."""
     wrong = [
         f"{change.what} in {change.region}: {_usd(change.before)}, now {_usd(change.after)}"
         for change in found

@@ -1,1 +1,1 @@
-"""Search over hyper-parameters: studies, their driver, and what people see of them (`docs/design/search.md`)."""
+"""Search over hyperparameters: studies, and what people see of them (`docs/design/search.md`)."""

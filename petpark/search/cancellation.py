@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from petpark.errors import StudyFinished
-from petpark.jobs import training_instances
+from petpark.jobs import executions, training_instances
 from petpark.jobs.cancellation import require_reason
-from registry import layout
+from petpark.search.records import Records
+from petpark.search.table import State
 from registry.clock import utc_now
 from registry.encoding import format_time
 from registry.errors import ObjectExists
-from registry.layout import Role
+from registry.layout.roles import Role
+from registry.layout.workspace import cancelled_key, trial_job
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
@@ -22,54 +23,63 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CancelledStudy:
-    """A study that was cancelled, by whom, the trials that ended so, and the instances that were ended for it."""
+    """A study that was cancelled, by whom, its cancelled trials, and what was ended for it."""
 
     study: str
     by: str
     why: str
     trials: tuple[int, ...]
     instances: tuple[str, ...]
+    executions: tuple[str, ...]
+    """Names of the executions that were stopped."""
 
 
-def cancel_study(
-    target: Target, study: str, *, why: str, tell: Callable[[str], object] = lambda _sentence: None
-) -> CancelledStudy:
+def cancel_study(target: Target, study: str, *, why: str) -> CancelledStudy:
     """End `study`, its trials and their instances, permanently; repeated, it ends what was left over the first time.
 
-    The record comes first, create-only. Then this drives the study as any driver does that finds the record: it ends
-    trials that were begun and launches nothing. Raises `StudyFinished` where the study ended otherwise, `StudyMissing`.
+    The record comes first, create-only. Executions are stopped before instances are terminated: they would launch
+    others. The study's own is stopped before those of its jobs, for the same reason. Raises `StudyFinished` if the
+    study ended otherwise, `StudyMissing`, `StackOutdated`.
     """
-    from petpark.search.driver import Driver, Instances
-    from petpark.search.records import Records
-    from petpark.search.table import State
-    from training.job import written
+    from training.job import store_cancelled, written
     from training.search.study import Cancellation
 
     require_reason(why)
-    store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
-    records = Records(store, study)
+    state_machines = executions.machines(target)
+    records = Records(target, study)
     records.study()
-    if records.ended() is None:
-        at = format_time(utc_now())
-        cancellation = written(Cancellation(by=target.identity(role=Role.PUBLISHER), why=why, at=at))
-        with suppress(ObjectExists):
-            store.create(layout.cancelled_key(study), cancellation)
-    before = _alive(target, study)
-    table = Driver(store=store, name=study, machines=Instances(target=target, tell=tell), tell=tell).drive()
-    kept = records.cancellation()
-    if kept is None or table.cancelled_by is None:
+    records.table()
+    ended = records.ended()
+    if ended is not None and ended.cancelled_by is None:
         raise StudyFinished(
-            f"Study {study} has ended already: {table.outcome}.", next_step=f"petpark search show {study}", study=study
+            f"Study {study} has ended already: {ended.outcome}.",
+            next_step=f"petpark search show {study}",
+            study=study,
         )
+    by = target.identity(role=Role.PUBLISHER)
+    with suppress(ObjectExists):
+        at = format_time(utc_now())
+        records.store.create(cancelled_key(study), written(Cancellation(by=by, why=why, at=at)))
+    kept = records.cancellation() or Cancellation(by=by, why=why, at="")
+    stopped = [
+        *executions.stop_named(target, state_machines.study, study, why=kept.why),
+        *executions.stop_named(target, state_machines.job, study, why=kept.why),
+    ]
+    look = records.look()
+    for trial in look.costs.keys() - look.results.keys():
+        store_cancelled(records.store, trial_job(study, trial), by=kept.by, why=kept.why)
+    alive = [
+        instance.get("InstanceId", "")
+        for instance in training_instances.of_job(target, f"{study}-*")
+        if training_instances.is_alive(instance)
+    ]
+    training_instances.end(target, alive)
+    table = records.table()
     return CancelledStudy(
         study=study,
         by=kept.by,
         why=kept.why,
         trials=tuple(row.trial for row in table.rows if row.state is State.CANCELLED),
-        instances=tuple(sorted(before - _alive(target, study))),
+        instances=tuple(sorted(alive)),
+        executions=tuple(each.name for each in stopped),
     )
-
-
-def _alive(target: Target, study: str) -> set[str]:
-    launched = training_instances.launched(target, study).values()
-    return {found.get("InstanceId", "") for found in launched if training_instances.is_alive(found)}

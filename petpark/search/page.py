@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from petpark.files import write_file
 from petpark.search import study_summary
 from petpark.search.table import Row, Table
 
@@ -24,7 +25,10 @@ _MANY_TENFOLDS = 10
 
 
 def write_page(table: Table, study: Study, path: Path) -> None:
-    """Write the study as one HTML file that needs nothing else and runs no script; all text in it is escaped."""
+    """Write the study as one HTML file that needs nothing else and runs no script; all text in it is escaped.
+
+    Raises FileInTheWay; then the page before it stays.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from training.evaluation import reporting
@@ -38,20 +42,18 @@ def write_page(table: Table, study: Study, path: Path) -> None:
         lstrip_blocks=True,
     )
     names = study_summary.searched(study)
-    path.write_text(
-        environment.get_template("page.html.j2").render(
-            table=table,
-            names=names,
-            recipe=study.spec.hyper_parameters,
-            rungs=study.rungs,
-            style=style.read_text(encoding="utf-8"),
-            sentences=study_summary.sentences(table),
-            charts={name: _chart(table, name) for name in names} if _measured(table) else {},
-            hours=study_summary.hours,
-            usd=study_summary.usd,
-        ),
-        encoding="utf-8",
+    page = environment.get_template("page.html.j2").render(
+        table=table,
+        names=names,
+        recipe=study.spec.hyper_parameters,
+        rungs=study.rungs,
+        style=style.read_text(encoding="utf-8"),
+        sentences=study_summary.sentences(table),
+        charts={name: _chart(table, name) for name in names} if _measured(table) else {},
+        hours=study_summary.hours,
+        usd=study_summary.usd,
     )
+    write_file(page, path)
 
 
 def _measured(table: Table) -> list[Row]:

@@ -1,254 +1,277 @@
-"""A study's records: which trials there are, how far each is, and how long its instances ran."""
+"""A study's records: which trials there are, how far each is, and what its instances cost."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from petpark.errors import StudyMissing
 from petpark.ids import complete, folders
+from petpark.jobs import executions
+from petpark.jobs.executions import machines
+from petpark.jobs.spending import Cost, Spending
 from petpark.search.table import Row, State, Table
-from registry import layout
-from registry.errors import ObjectMissing
+from registry.errors import ObjectExists, ObjectMissing
+from registry.layout.jobs import JOBS, job_result_key, validation_key
+from registry.layout.roles import Role
+from registry.layout.workspace import (
+    STUDIES,
+    cancelled_key,
+    study_key,
+    study_prefix,
+    table_key,
+    trial_job,
+    trials_prefix,
+)
 
 if TYPE_CHECKING:
+    from petpark.targets.stacks import PipelineLimits
+    from petpark.targets.target import Target
     from registry.store.object_store import ObjectStore
     from training.job import JobResult
-    from training.search.budget import Entry
     from training.search.choice import Answers, Score
     from training.search.study import Cancellation, Study, Trial
 
-MOST_LAUNCHES: Final = 5
-"""Instances that may end without a result before a trial is given up."""
-
-FORGOTTEN: Final = 600.0
-"""Seconds after which a launch of which EC2 shows nothing is one that ended."""
-
-_STARTABLE: Final = (State.WAITING, State.INTERRUPTED)
+_NUMBER: Final = re.compile(r"\d{6}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyState:
-    """A study at one moment. `alive`: for a launch's token, whether its instance is running, as EC2 reports it."""
+    """A study at one moment. `running`: whether its execution runs; None if there is none, or no longer."""
 
     name: str
     study: Study
-    trials: tuple[Trial, ...]
-    entries: tuple[Entry, ...]
+    trials: Mapping[int, Trial]
+    """Those that are certain by now, and those that were begun, by number."""
     results: Mapping[int, JobResult]
-    ends: Mapping[int, float]
-    alive: Mapping[str, bool]
-    now: float
-
-    def open_entries(self) -> list[Entry]:
-        """Launches whose instances may still be at work."""
-        last = {entry.trial: entry for entry in self.entries if not entry.refused}
-        return [entry for trial, entry in last.items() if trial not in self.results and not self._is_over(entry)]
-
-    def startable(self) -> list[Trial]:
-        """Trials that want an instance: interrupted ones first, for they are half paid for."""
-        states = {trial.number: self.state(trial.number) for trial in self.trials}
-        waiting = [trial for trial in self.trials if states[trial.number] in _STARTABLE]
-        return sorted(waiting, key=lambda trial: states[trial.number] is not State.INTERRUPTED)
-
-    def affords(self) -> bool:
-        """Whether the budget allows one more instance, if all that are at work took all of their time."""
-        from training.search.budget import spent
-
-        seconds = sum(spent(self.entries, self.ends, self.now).values())
-        return self.study.budget.allows(seconds + reservation(self.study))
+    costs: Mapping[int, Cost]
+    """Of those that were begun."""
+    at_work: frozenset[int]
+    """Trials whose jobs run."""
+    lost: Mapping[int, tuple[str, str]]
+    """Error and cause of trials that were begun and ended without a result."""
+    running: bool | None
 
     def state(self, trial: int) -> State:
         """How far a trial is."""
         if trial in self.results:
             return State(self.results[trial].status)
-        launches = [entry for entry in self.entries if entry.trial == trial and not entry.refused]
-        if not launches:
-            return State.WAITING
-        if not self._is_over(launches[-1]):
+        if trial in self.at_work:
             return State.RUNNING
-        return State.FAILED if len(launches) >= MOST_LAUNCHES else State.INTERRUPTED
+        return State.INTERRUPTED if trial in self.costs else State.WAITING
 
     def scores(self) -> dict[int, Score]:
         """The metric of every trial that succeeded."""
+        return {number: score for number, score in self.ended().items() if score is not None}
+
+    def ended(self) -> dict[int, Score | None]:
+        """The metric of every trial that has a result; None for those that failed."""
         from training.search.choice import Score
 
         return {
-            number: Score.of(result.metrics, self.study.metric)
+            number: Score.of(result.metrics, self.study.metric) if result.status == "succeeded" else None
             for number, result in self.results.items()
-            if result.status == "succeeded"
         }
 
-    def bounds(self) -> dict[int, float | None]:
-        """The lower bound of every trial that ended; None for those that failed."""
-        scores = self.scores()
-        ended = (number for number in {entry.trial for entry in self.entries} if self.state(number) not in _STARTABLE)
-        done = (number for number in ended if self.state(number) is not State.RUNNING)
-        return {number: scores[number].interval[0] if number in scores else None for number in done}
+    def left(self) -> list[int]:
+        """Trials without a result."""
+        return [number for number in self.trials if number not in self.results]
 
-    def _is_over(self, entry: Entry) -> bool:
-        seen = self.alive.get(layout.launch_token(self.name, entry.number))
-        return self.now - entry.born > FORGOTTEN if seen is None else not seen
+    def usd(self) -> float:
+        """What all trials cost so far."""
+        return sum(cost.usd for cost in self.costs.values())
 
 
 @dataclass
 class Records:
-    """The records of one study; those that cannot change are read once. `clock` only measures durations."""
+    """The records of one study; those that cannot change are read once."""
 
-    store: ObjectStore
+    target: Target
     name: str
-    clock: Callable[[], float] = time.monotonic
     _read: dict[str, object] = field(default_factory=dict[str, object])
-    _ends: dict[int, float] = field(default_factory=dict[int, float])
+    _results: dict[int, JobResult] = field(default_factory=dict[int, "JobResult"])
+    _costs: dict[int, Cost] = field(default_factory=dict[int, Cost])
+
+    @property
+    def store(self) -> ObjectStore:
+        """The workspace."""
+        return workspace(self.target)
 
     def study(self) -> Study:
         """What is searched; raises `StudyMissing`."""
         from training.search.study import Study
 
         try:
-            return self._get(layout.study_key(self.name), Study.from_json)
+            return self._get(study_key(self.name), Study.from_json)
         except ObjectMissing:
             raise StudyMissing(f"No study {self.name}.", next_step="petpark search list") from None
-
-    def ended(self) -> Table | None:
-        """The table of a study that has ended."""
-        try:
-            return self._get(layout.table_key(self.name), Table.from_json)
-        except ObjectMissing:
-            return None
 
     def cancellation(self) -> Cancellation | None:
         """Who cancelled the study; None if it was not cancelled."""
         from training.search.study import Cancellation
 
         try:
-            return self._get(layout.cancelled_key(self.name), Cancellation.from_json)
+            return self._get(cancelled_key(self.name), Cancellation.from_json)
         except ObjectMissing:
             return None
 
-    def look(self, alive: Mapping[str, bool]) -> StudyState:
-        """The current records; `alive` was read before, because a job has its result before its instance ends."""
-        from training.search.study import plan
+    def ended(self) -> Table | None:
+        """The table of a study that has ended, which is stored with the first look after that."""
+        try:
+            return self._get(table_key(self.name), Table.from_json)
+        except ObjectMissing:
+            return None
 
-        study, entries = self.study(), self._entries(alive)
-        for trial in {entry.trial for entry in entries} - self._ends.keys():
-            found = self.store.stat(layout.job_result_key(self._job(trial)))
-            if found is not None:
-                self._ends[trial] = self.clock() - found.age.total_seconds()
+    def look(self) -> StudyState:
+        """The current records. What runs is read first: a job has its result before its execution ends."""
+        from training.search.study import plan, trial_of
+
+        study = self.study()
+        newest = executions.newest(self.target, machines(self.target).study, self.name)
+        at_work = frozenset(self._numbers(executions.running_names(self.target)))
+        begun = set(self._numbers(folders(self.store, JOBS, f"{self.name}-")))
+        for number in begun - self._results.keys():
+            with suppress(ObjectMissing):
+                self._results[number] = self._result(number)
+        first = self.first()
         bare = StudyState(
             name=self.name,
             study=study,
-            trials=(),
-            entries=entries,
-            results={trial: self._result(trial) for trial in sorted(self._ends)},
-            ends=dict(self._ends),
-            alive=alive,
-            now=self.clock(),
+            trials={},
+            results=dict(self._results),
+            costs={number: self._cost(number, final=number in self._results) for number in sorted(begun)},
+            at_work=at_work,
+            lost={number: self._end(number, newest) for number in begun - at_work - self._results.keys()},
+            running=None if newest is None else newest["status"] == "RUNNING",
         )
-        # What was begun stays, whatever a later look at the cloud would have chosen.
-        trials = {trial.number: trial for trial in plan(study, bare.bounds())} | self._trials()
-        return replace(bare, trials=tuple(trials[number] for number in sorted(trials)))
+        numbers = sorted({*plan(study, bare.ended()), *begun})
+        return replace(bare, trials={number: trial_of(study, first, number) for number in numbers})
 
-    def table(self, look: StudyState, outcome: str | None = None) -> Table:
-        """The study as people read it; a cancelled one says so, whatever the `outcome`."""
-        from training.search.budget import spent
+    def table(self, look: StudyState | None = None) -> Table:
+        """The study as people read it. One that has ended is stored (create-only), and stays as it was stored."""
+        from training.job import written
+
+        if (stored := self.ended()) is not None:
+            return stored
+        look = look or self.look()
+        cancellation = self.cancellation()
+        if cancellation is not None:
+            outcome: str | None = cancellation.outcome
+        elif look.running:
+            outcome = None
+        else:
+            outcome = "all trials ended" if not look.left() else self._unfinished(look)
+        found = self._table(look, outcome, cancellation)
+        if not look.running and not look.at_work and (cancellation is not None or not look.left()):
+            with suppress(ObjectExists):
+                self.store.create(table_key(self.name), written(found))
+            return self.ended() or found
+        return found
+
+    def _unfinished(self, look: StudyState) -> str:
+        left = look.left()
+        numbers = ", ".join(map(str, left))
+        unfinished = f"{len(left)} of {len(look.trials)} trials did not end ({numbers})"
+        if look.running is None and not look.costs:
+            return f"the study was not started: petpark search resume {self.name}"
+        limits = machines(self.target).limits
+        price = limits.attempt_usd(look.study.spec.max_seconds)
+        if rest(look, limits) < price:
+            return f"the budget is used up: {unfinished}, and one more may cost {price:.2f} USD"
+        return f"{unfinished}: petpark search resume {self.name}"
+
+    def _table(self, look: StudyState, outcome: str | None, cancellation: Cancellation | None) -> Table:
         from training.search.choice import luck, ranked
 
-        seconds = spent(look.entries, look.ends, look.now)
-        scores, budget = look.scores(), look.study.budget
+        scores = look.scores()
         best, second, *_ = [*ranked(scores), None, None]
         chance = None
         if best is not None and second is not None:
             chance = luck(self._answers(best), self._answers(second), look.study.metric)
-        total = sum(seconds.values())
-        cancelled = self.cancellation()
-        if cancelled is not None:
-            outcome = cancelled.outcome
         return Table(
             study=self.name,
             metric=look.study.metric,
             dataset=look.study.spec.dataset,
             requested_by=look.study.spec.requested_by,
             created_at=look.study.created_at,
-            budget=budget.limits(),
-            rows=tuple(self._row(look, trial, seconds) for trial in look.trials),
-            seconds=total,
-            usd=budget.usd(total),
+            budget=look.study.budget.limits(),
+            rows=tuple(self._row(look, trial, scores) for trial in look.trials.values()),
+            seconds=sum(cost.seconds for cost in look.costs.values()),
+            usd=round(look.usd(), 6),
             best=best,
             second=second,
             luck=chance,
             outcome=outcome,
-            cancelled_by=cancelled and cancelled.by,
+            cancelled_by=cancellation and cancellation.by,
         )
 
-    def _row(self, look: StudyState, trial: Trial, seconds: Mapping[int, float]) -> Row:
+    def _row(self, look: StudyState, trial: Trial, scores: Mapping[int, Score]) -> Row:
         from training.search.study import parameters
 
-        state, result, score = look.state(trial.number), look.results.get(trial.number), look.scores()
-        entries = [entry for entry in look.entries if entry.trial == trial.number and not entry.refused]
-        took = sum(seconds[entry.number] for entry in entries)
-        lost = state is State.FAILED and result is None
-        found = score.get(trial.number)
+        result, found = look.results.get(trial.number), scores.get(trial.number)
+        cost = look.costs.get(trial.number, Cost())
+        error, message = look.lost.get(trial.number, (None, None))
         return Row(
             trial=trial.number,
-            job=self._job(trial.number),
+            job=trial_job(self.name, trial.number),
             rung=trial.rung,
             parent=trial.parent,
             settings=trial.values,
             epochs=parameters(look.study, trial).epochs,
-            state=state,
-            launches=len(entries),
-            seconds=took,
-            usd=look.study.budget.usd(took),
+            state=look.state(trial.number),
+            launches=cost.launches,
+            seconds=cost.seconds,
+            usd=cost.usd,
             value=found and found.value,
             low=found and found.interval[0],
             high=found and found.interval[1],
-            error="InstancesLost" if lost else result and result.error,
-            message=f"{MOST_LAUNCHES} instances terminated without a result" if lost else result and result.message,
+            error=result.error if result else error,
+            message=result.message if result else message,
         )
 
-    def _trials(self) -> dict[int, Trial]:
+    def first(self) -> dict[int, Trial]:
+        """The trials of the first rung, as they were stored: without the epochs of their rung."""
         from training.search.study import Trial
 
-        found = (self._get(key, Trial.from_json) for key in self.store.keys(layout.trials_prefix(self.name)))
+        found = (self._get(key, Trial.from_json) for key in self.store.keys(trials_prefix(self.name)))
         return {trial.number: trial for trial in found}
 
-    def _entries(self, alive: Mapping[str, bool]) -> tuple[Entry, ...]:
-        from training.search.budget import Entry
-        from training.search.study import Launch
-
-        refused = {key.rpartition("/")[2] for key in self.store.keys(layout.refused_prefix(self.name))}
-        entries: list[Entry] = []
-        for stored in self.store.stats(layout.launches_prefix(self.name)):
-            launch, file = self._get(stored.key, Launch.from_json), stored.key.rpartition("/")[2]
-            number = int(file.removesuffix(".json"))
-            entries.append(
-                Entry(
-                    number=number,
-                    trial=launch.trial,
-                    most=launch.seconds,
-                    born=self.clock() - stored.age.total_seconds(),
-                    # Of two drivers that launched at once, one may have been refused and the other not.
-                    refused=file in refused and layout.launch_token(self.name, number) not in alive,
-                    alive=alive.get(layout.launch_token(self.name, number), False),
-                )
-            )
-        return tuple(entries)
+    def _numbers(self, names: Iterator[str] | frozenset[str]) -> Iterator[int]:
+        """Trials of the jobs or executions among these names that are the study's."""
+        for name in names:
+            if name.startswith(f"{self.name}-") and _NUMBER.match(digits := name[len(self.name) + 1 :][:6]):
+                yield int(digits)
 
     def _result(self, trial: int) -> JobResult:
         from training.job import JobResult
 
-        return self._get(layout.job_result_key(self._job(trial)), JobResult.from_json)
+        return JobResult.from_json(self.store.get(job_result_key(trial_job(self.name, trial))))
+
+    def _cost(self, trial: int, *, final: bool) -> Cost:
+        """What a trial cost; one that ended is read once more after its attempt was paid."""
+        if trial not in self._costs:
+            spending = Spending(self.target, trial_job(self.name, trial))
+            found = spending.cost()
+            if not (final and spending.settled()):
+                return found
+            self._costs[trial] = found
+        return self._costs[trial]
+
+    def _end(self, trial: int, study: Mapping[str, Any] | None) -> tuple[str, str]:
+        """Error and cause of a trial that has no result, as the execution of its job tells them."""
+        name = str(study["executionArn"]).rpartition(":")[2] if study else self.name
+        job = execution_of(trial_job(self.name, trial), name)
+        found = executions.describe(self.target, executions.arn_of(machines(self.target).job, job)) or {}
+        return str(found.get("error", "Interrupted")), str(found.get("cause", "it ended without a result"))
 
     def _answers(self, trial: int) -> Answers:
         from training.search.choice import Answers
 
-        return self._get(layout.validation_key(self._job(trial)), Answers.from_json)
-
-    def _job(self, trial: int) -> str:
-        return layout.trial_job(self.name, trial)
+        return self._get(validation_key(trial_job(self.name, trial)), Answers.from_json)
 
     def _get[T](self, key: str, read: Callable[[bytes], T]) -> T:
         if key not in self._read:
@@ -256,11 +279,24 @@ class Records:
         return cast("T", self._read[key])
 
 
-def reservation(study: Study) -> int:
-    """Seconds that one instance of a study may take at most."""
-    from training.search.budget import AROUND
+def execution_of(job: str, study: str) -> str:
+    """Name of the execution by which a study's execution runs a job: `infra.pipeline.study_machine`."""
+    return f"{job}-{hashlib.sha256(study.encode()).hexdigest()[:12]}"
 
-    return study.spec.max_seconds + AROUND
+
+def budget(study: Study, limits: PipelineLimits) -> float:
+    """USD that a study may spend: its own limits, and the stack's."""
+    return min(study.budget.usd(min(limits.usd_per_hour.values())), limits.execution_usd)
+
+
+def rest(look: StudyState, limits: PipelineLimits) -> float:
+    """USD that are left of a study's budget."""
+    return max(0.0, budget(look.study, limits) - look.usd())
+
+
+def workspace(target: Target) -> ObjectStore:
+    """Where studies are."""
+    return target.store(target.outputs.workspace, role=Role.PUBLISHER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,28 +313,29 @@ class Listed:
     problem: str = ""
 
 
-def listed(store: ObjectStore, limit: int) -> list[Listed]:
+def listed(target: Target, limit: int) -> list[Listed]:
     """The newest studies by id, newest first, and malformed ones among them."""
-    names = list(folders(store, layout.STUDIES, ""))
-    return [_listed(store, name) for name in reversed(names[-limit:])]
+    names = list(folders(workspace(target), STUDIES, ""))
+    return [_listed(target, name) for name in reversed(names[-limit:])]
 
 
-def _listed(store: ObjectStore, name: str) -> Listed:
+def _listed(target: Target, name: str) -> Listed:
     from training.errors import SpecMalformed
 
-    records = Records(store, name)
+    records = Records(target, name)
     try:
         study, table = records.study(), records.ended()
-        cancelled = records.cancellation() if table is None else None
-        outcome = table.outcome or "" if table else cancelled.outcome if cancelled else ""
+        if table is None and target.outputs.pipeline is not None:
+            table = records.table()
+        outcome = (table and table.outcome) or ""
         return Listed(name=name, study=study, table=table, outcome=outcome)
     except SpecMalformed as error:
-        return Listed(name=name, study=None, table=None, problem=f"{layout.study_prefix(name)}: {error}")
+        return Listed(name=name, study=None, table=None, problem=f"{study_prefix(name)}: {error}")
     except StudyMissing:
-        return Listed(name=name, study=None, table=None, problem=f"there is no {layout.study_key(name)}")
+        return Listed(name=name, study=None, table=None, problem=f"there is no {study_key(name)}")
 
 
 def resolve(store: ObjectStore, beginning: str) -> str:
     """The one study whose id begins so; raises `IdAmbiguous`."""
-    found = folders(store, layout.STUDIES, beginning)
+    found = folders(store, STUDIES, beginning)
     return complete("studies", beginning, found, listing="petpark search list")

@@ -1,28 +1,31 @@
-"""Start and end of a study: its design, and the final training of the best settings."""
+"""The beginning of a study: its design, its budget, its records."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petpark.errors import BudgetTooSmall, NothingLearned
 from petpark.jobs import submission
-from petpark.search.records import Records, reservation
+from petpark.jobs.executions import machines
+from petpark.search.records import budget as budget_of
+from petpark.search.records import workspace
 from petpark.search.table import Row, Table
-from petpark.targets.target import Target
-from registry import layout
 from registry.clock import utc_now
 from registry.encoding import format_time
-from registry.errors import ObjectExists
+from registry.halving import MOST_TRIALS, rung_epochs
+from registry.layout.workspace import study_key, study_weights_key, trial_key
 
 if TYPE_CHECKING:
-    from registry.store.object_store import ObjectStore
+    from petpark.targets.stacks import PipelineLimits
+    from petpark.targets.target import Target
     from training.job import JobSpec
     from training.search.budget import Budget
     from training.search.study import Study
+
+_ROUNDING = 2e-6
+"""USD: the state machine counts in millionths, rounded up."""
 
 
 def design(
@@ -44,7 +47,7 @@ def design(
     from training.errors import SpecMalformed
     from training.search.choice import check_metric
     from training.search.space import Space
-    from training.search.study import Study, check_halving, rungs
+    from training.search.study import Study, check_halving
 
     space, recipe = Space(grid=tuple(grid), random=tuple(random)), spec.hyper_parameters
     space.check(recipe)
@@ -53,13 +56,15 @@ def design(
     check_metric(metric, labels)
     if trials is None and space.combinations is None:
         raise SpecMalformed("random draws need a number of trials: add --trials")
-    wanted = trials or space.combinations or 1
+    wanted = len(space.trials(trials or space.combinations or 1, seed=spec.seed, recipe=recipe))
+    if wanted > MOST_TRIALS:
+        raise SpecMalformed(f"a study has at most {MOST_TRIALS} trials, not {wanted}: give --trials {MOST_TRIALS}")
     study = Study(
         spec=spec,
         space=space,
         trials=wanted,
         metric=metric,
-        rungs=rungs(wanted, recipe.epochs) if halving else 1,
+        rungs=max(1, len(rung_epochs(wanted, recipe.epochs))) if halving else 1,
         parallel=parallel,
         budget=budget,
         created_at=format_time(utc_now()),
@@ -69,46 +74,38 @@ def design(
     return study
 
 
-def create(store: ObjectStore, study: Study, *, weights: Path | None = None) -> str:
-    """Store a study and return its id; nothing is launched yet. Raises `BudgetTooSmall`.
+def create(target: Target, study: Study, *, weights: Path | None = None) -> str:
+    """Store a study and its trials, and return its id; nothing is started. Raises `BudgetTooSmall`, `StackOutdated`.
 
     `weights` is the file of `study.spec.initial_weights`, where that is not a version's.
     """
     from training.job import written
+    from training.search.study import first_rung
 
-    if not study.budget.allows(reservation(study)):
-        raise BudgetTooSmall(
-            f"One trial may take {reservation(study) / 3600:.2f} hours, and the budget allows no such instance.",
-            next_step="Give more with --max-hours or --max-usd, or less time to each trial with --max-minutes.",
-        )
-    body, name = written(study), submission.new_id()
+    check_budget(study, machines(target).limits)
+    store, body, name = workspace(target), written(study), submission.new_id()
     if weights is not None:
-        store.create_from(layout.study_weights_key(name), weights)
-    store.create(layout.study_key(name), body)
+        store.create_from(study_weights_key(name), weights)
+    store.create(study_key(name), body)
+    for trial in first_rung(study):
+        store.create(trial_key(name, trial.number), written(trial))
     return name
 
 
-def publish_best(target: Target, table: Table) -> tuple[str, str]:
-    """Train the best trial's settings once more, to be published; the ids of its job and instance.
-
-    The same again takes the same job up where it is. Raises `NothingLearned`, `JobFinished`, `NoCapacity`.
-    """
-    from training.job import JobExists, initial_weights_key, submit
-    from training.search.study import Trial, spec_of
-
-    row = best_row(table)
-    store = target.store(target.outputs.workspace, role=layout.Role.PUBLISHER)
-    study = Records(store, table.study).study()
-    trial = Trial(number=row.trial, rung=row.rung, parent=row.parent, values=row.settings)
-    job = f"{table.study}-best"
-    if store.stat(layout.study_weights_key(table.study)) is not None:
-        with suppress(ObjectExists):
-            store.create(initial_weights_key(job), store.get(layout.study_weights_key(table.study)))
-    try:
-        submit(store, job, replace(spec_of(study, table.study, trial), study=None))
-    except JobExists:
-        return job, submission.resume(target, job)
-    return job, submission.launch(target, job, token=job)
+def check_budget(study: Study, limits: PipelineLimits) -> None:
+    """Raise `BudgetTooSmall` if not one trial could be launched."""
+    seconds = study.spec.max_seconds
+    price, hours = limits.attempt_usd(seconds) + _ROUNDING, (limits.around_seconds + seconds) / 3600
+    for allowed, step in (
+        (limits.job_usd, "Raise petpark:pipeline.job_usd, then pulumi up"),
+        (limits.execution_usd, "Raise petpark:pipeline.execution_usd, then pulumi up"),
+        (budget_of(study, limits), "Give more with --max-hours or --max-usd"),
+    ):
+        if price > allowed:
+            raise BudgetTooSmall(
+                f"One trial may take {hours:.2f} hours and cost {price:.2f} USD, and {allowed:.2f} USD may be spent.",
+                next_step=f"{step}, or give less time to each trial with --max-minutes.",
+            )
 
 
 def best_row(table: Table) -> Row:

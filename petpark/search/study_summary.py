@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from petpark.search.table import State, Table
+from petpark.search.table import Table
 
 if TYPE_CHECKING:
     from training.search.study import Study
@@ -19,9 +19,9 @@ def searched(study: Study) -> tuple[str, ...]:
 
 def sentences(table: Table) -> list[str]:
     """What a person should know besides the rows, in this order: best, luck, cost, end, next."""
-    said = [best(table), luck(table), cost(table), f"{_capital(table.outcome or 'the study is running')}."]
+    sentences = [best(table), luck(table), cost(table), f"{_capital(table.outcome or 'the study is running')}."]
     step = command(table)
-    return [sentence for sentence in (*said, f"Publish it: {step}" if step else "") if sentence]
+    return [sentence for sentence in (*sentences, f"Publish it: {step}" if step else "") if sentence]
 
 
 def best(table: Table) -> str:
@@ -53,9 +53,7 @@ def cost(table: Table) -> str:
     of_hours = "" if limit is None else f" of {limit:g}"
     of_money = "" if money is None else f" of {money:g}"
     spent = "" if table.usd is None else f", {table.usd:.2f}{of_money} USD"
-    running = sum(row.state is State.RUNNING for row in table.rows)
-    bound = f"; {running} still at work count in full" if running else ""
-    return f"Instances took {table.seconds / 3600:.2f}{of_hours} hours{spent}{bound}."
+    return f"Instances took {table.seconds / 3600:.2f}{of_hours} hours{spent}."
 
 
 def command(table: Table) -> str | None:

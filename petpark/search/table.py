@@ -24,7 +24,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One trial. `seconds` and `usd` are those of its instances; what may still run counts as if it took all its time.
+    """One trial. `seconds` and `usd` are those of its instances, at list prices.
 
     `value`, `low` and `high` are the study's metric on the validation photos and its 95 % interval.
     """
@@ -70,7 +70,7 @@ class Table:
 
     def row(self, trial: int) -> Row:
         """One of the trials."""
-        return self.rows[trial - 1]
+        return next(row for row in self.rows if row.trial == trial)
 
     def to_json(self) -> bytes:
         """Write canonical JSON. Without `cancelled_by` if it was not cancelled, so that older code reads it."""

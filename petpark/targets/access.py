@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from infra.policies import Document, person
 from petpark.errors import RolesTogether, StackOutdated
 from petpark.targets.stacks import StackOutputs
-from registry.layout import Role
+from registry.layout.roles import Role
 
 _APART = {Role.PUBLISHER: Role.CERTIFIER, Role.CERTIFIER: Role.PUBLISHER}
 """Roles that are for two people, as `registry.channels.promotion` has it of those who trained a version."""

@@ -70,7 +70,7 @@ def outputs(stack: str, root: Path) -> Mapping[str, Any]:
     except ValueError:
         raise PulumiFailed(
             f"`pulumi stack output` of stack {stack} printed something else than JSON.",
-            next_step=f"Run it by hand to see it: pulumi stack output --json --stack {stack}",
+            next_step=f"Run it by hand: pulumi stack output --json --stack {stack}",
         ) from None
     if not found:
         raise _not_deployed(stack)
@@ -122,11 +122,11 @@ def run(
         ) from None
     if done.returncode == 0 or (partial and json_part(done.stdout).startswith("{")):
         return done.stdout
-    said = done.stderr.strip()
-    if "--stack" in words and any(sign in said.lower() for sign in _ABSENT):
+    output = done.stderr.strip()
+    if "--stack" in words and any(sign in output.lower() for sign in _ABSENT):
         raise _not_deployed(words[-1])
     raise PulumiFailed(
-        f"`{shown}` failed: {said or done.stdout.strip()}",
+        f"`{shown}` failed: {output or done.stdout.strip()}",
         next_step="Run it by hand to see more; `pulumi login` if it requires a login.",
     )
 

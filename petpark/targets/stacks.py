@@ -14,16 +14,8 @@ LONGEST_DAYS = 365
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOutputs:
-    """Where training instances start from, and as what."""
+    """What training instances write, and how many train together."""
 
-    launch_template: str
-    subnets: Mapping[str, str]
-    """Zone -> its subnet."""
-    instance_types: tuple[str, ...]
-    """In order of preference."""
-    spot: bool
-    tags: Mapping[str, str]
-    """Of instances and their volumes. A launch repeats them, because its own tags replace the template's."""
     log_group: str
     instances: int = 1
     """The most that train one job together."""
@@ -49,14 +41,70 @@ class EndpointOutputs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PipelineLimits:
+    """What a job may take and cost: `petpark:pipeline`, and list prices."""
+
+    around_seconds: float
+    """An attempt's most time besides its job's own limit: to boot and to end."""
+    job_usd: float
+    execution_usd: float
+    usd_per_hour: Mapping[str, float]
+    """Of the types that train, with disk and address."""
+
+    def attempt_usd(self, max_seconds: float) -> float:
+        """The most that one attempt of a job may cost, on the most expensive type."""
+        return max(self.usd_per_hour.values()) * (self.around_seconds + max_seconds) / 3600
+
+
+@dataclass(frozen=True, kw_only=True)
 class PipelineOutputs:
     """The state machines of the stack that owns the platform: ARNs of their aliases, which are what is started."""
 
     job: str
+    study: str
     pipeline: str
     start: str
     janitor: str
     log_group: str
+    limits: PipelineLimits
+    small_log_group: str = ""
+    """Of the jobs on the machine `small`; empty in a stack that an earlier version of this program deployed."""
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    """ARN of the version of each state machine that was deployed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricOutputs:
+    """A metric of CloudWatch."""
+
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvailabilityOutputs:
+    """The availability objective in per cent, and what it is measured by: sums of `bad`, over all requests.
+
+    All requests are those of `total`, and of `uncounted`: bad ones that `total` does not count.
+    """
+
+    objective: str
+    bad: tuple[MetricOutputs, ...]
+    uncounted: tuple[MetricOutputs, ...]
+    total: MetricOutputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListPrices:
+    """What the stack costs at list prices: USD in 730 hours, of all but training, and of a stored GB.
+
+    `prices_of` is the date of the oldest price.
+    """
+
+    month: float
+    gb_month: float
+    prices_of: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +130,10 @@ class StackOutputs:
     training: TrainingOutputs
     endpoint: EndpointOutputs
     pipeline: PipelineOutputs | None = None
-    """None where it was deployed before there was one."""
+    """None if it was deployed by a version without one, or before studies were executions."""
+    availability: AvailabilityOutputs | None = None
+    """None if it was deployed before it could say so, as `list_prices`."""
+    list_prices: ListPrices | None = None
 
 
 def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
@@ -104,11 +155,6 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
             certificate_days=int(outputs.get("certificate_days", LONGEST_DAYS)),
             gates=StackGates.from_dict(outputs["gates"]),
             training=TrainingOutputs(
-                launch_template=training["launch_template"],
-                subnets=dict(training["subnets"]),
-                instance_types=tuple(training["instance_types"]),
-                spot=training["spot"],
-                tags=dict(training["tags"]),
                 log_group=training["log_group"],
                 instances=int(training.get("instances", 1)),
             ),
@@ -126,6 +172,8 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
                 load_balancer_name=endpoint.get("load_balancer_name"),
             ),
             pipeline=_pipeline(outputs.get("pipeline")),
+            availability=_availability(outputs.get("availability")),
+            list_prices=_list_prices(outputs.get("list_prices")),
         )
     except KeyError as missing:
         raise StackOutdated(
@@ -133,21 +181,53 @@ def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
             next_step=f"pulumi up --stack {stack}",
         ) from None
     except (ChannelPolicyInvalid, GatesInvalid) as problem:
-        said = "'channels' with a policy" if isinstance(problem, ChannelPolicyInvalid) else "'gates' with something"
+        output = "'channels' with a policy" if isinstance(problem, ChannelPolicyInvalid) else "'gates' with something"
         raise StackOutdated(
-            f"Stack {stack} has an output {said} that cannot be used: {problem}; it was deployed by another version "
+            f"Stack {stack} has an output {output} that cannot be used: {problem}; it was deployed by another version "
             f"of this program.",
             next_step=f"pulumi up --stack {stack}",
         ) from None
 
 
 def _pipeline(found: Mapping[str, Any] | None) -> PipelineOutputs | None:
-    if not found:
+    if not found or "study" not in found:
         return None
+    limits = found["limits"]
     return PipelineOutputs(
         job=found["job"],
+        study=found["study"],
         pipeline=found["pipeline"],
         start=found["start"],
         janitor=found["janitor"],
         log_group=found["log_group"],
+        small_log_group=found.get("small_log_group", ""),
+        versions=found.get("versions", {}),
+        limits=PipelineLimits(
+            around_seconds=limits["around_seconds"],
+            job_usd=limits["job_usd"],
+            execution_usd=limits["execution_usd"],
+            usd_per_hour=dict(limits["usd_per_hour"]),
+        ),
     )
+
+
+def _availability(found: Mapping[str, Any] | None) -> AvailabilityOutputs | None:
+    if not found:
+        return None
+    return AvailabilityOutputs(
+        objective=str(found["objective"]),
+        bad=tuple(map(_metric, found["bad"])),
+        uncounted=tuple(map(_metric, found["uncounted"])),
+        total=_metric(found["total"]),
+    )
+
+
+def _metric(found: Mapping[str, Any]) -> MetricOutputs:
+    return MetricOutputs(namespace=found["namespace"], metric=found["metric"], dimensions=dict(found["dimensions"]))
+
+
+def _list_prices(found: Mapping[str, Any] | None) -> ListPrices | None:
+    if not found:
+        return None
+    month, stored = float(found["month"]), float(found["gb_month"])
+    return ListPrices(month=month, gb_month=stored, prices_of=str(found["prices_of"]))

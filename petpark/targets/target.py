@@ -38,7 +38,7 @@ class Target:
     recipe: `training.hyper_parameters.RECIPES`. A `role` (a key of
     `outputs.roles`) makes a client act as that operator role, assumed by STS, so that least privilege holds for
     people too, for as long as a command takes (`petpark.targets.role_session`). It is assumed by the user
-    that `players` name for it, else by `session`, whose own permissions also serve what needs no role.
+    that `role_sessions` name for it, else by `session`, whose own permissions also serve what needs no role.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Target:
     outputs: StackOutputs
     endpoint_urls: Mapping[str, str]
     session: boto3.Session
-    players: Mapping[str, boto3.Session] = field(default_factory=dict[str, "boto3.Session"])
+    role_sessions: Mapping[str, boto3.Session] = field(default_factory=dict[str, "boto3.Session"])
     aws_url: str | None = None
     address_of: AddressOf = lambda _instance, private_address: private_address
     recipe: str = USUAL_RECIPE
@@ -115,7 +115,7 @@ class Target:
                 )
             from petpark.targets.role_session import role_session
 
-            self._assumed[role] = role_session(self.players.get(role, self.session), arn, self.aws_url)
+            self._assumed[role] = role_session(self.role_sessions.get(role, self.session), arn, self.aws_url)
         return self._assumed[role]
 
 

@@ -13,15 +13,16 @@ from typing import Final, Self
 import boto3
 from botocore.config import Config
 
-from petpark.worker import life, purposes
+from petpark.targets.stored_outputs import load_outputs
+from petpark.worker import life
 from petpark.worker.endings import FAILED, INTERRUPTED, SUCCEEDED, UNUSABLE, Ending, of_error, of_result
 from petpark.worker.order import Order
-from petpark.worker.stack_target import load_outputs
+from petpark.worker.purposes import dispatch
+from petpark.worker.purposes.trainings import ensure_spec, train
 from petpark.worker.tokens import Tokens
 from petpark.worker.training_process import TrainingProcess
-from petpark.worker.training_purposes import ensure_spec, train
 from registry.errors import ObjectMissing
-from registry.layout import Variable
+from registry.layout.variables import Variable
 from registry.store.crt_transfer import crt_transfer
 from registry.store.s3_store import S3Store, s3_client
 from training.distributed.rendezvous import Rendezvous, claim
@@ -29,7 +30,7 @@ from training.errors import JobMissing, SpecMalformed
 from training.instance import metadata
 from training.instance.interruption import Interruption
 from training.job import JobResult, JobSpec, find_result, load_spec, store_result
-from training.jobs.logs import Log, say_here
+from training.jobs.logs import Log, print_line
 
 _LOG_CLIENT: Final = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
 
@@ -85,16 +86,16 @@ def _run(environment: Environment, workspace: S3Store, log: Log, interruption: I
         tokens=Tokens.of_instance(),
         heartbeat_seconds=environment.heartbeat_seconds,
         taken_away=taken_away,
-        say=log.say,
+        report=log.report,
     )
     meeting = _meeting(environment, workspace)
-    work = _work(environment, workspace, meeting)
+    work = _work(environment, workspace, meeting, log)
     if meeting is not None and meeting.index:
         return _follow(environment, workspace, meeting, taken_away)
     return life.live(attempt, work)
 
 
-def _work(environment: Environment, workspace: S3Store, meeting: Rendezvous | None) -> life.Work:
+def _work(environment: Environment, workspace: S3Store, meeting: Rendezvous | None, log: Log) -> life.Work:
     """Returns what the order's purpose does. What ended before is not done again: its result is answered."""
 
     def work(order: Order, stop: life.Stop) -> Ending:
@@ -103,9 +104,9 @@ def _work(environment: Environment, workspace: S3Store, meeting: Rendezvous | No
         try:
             if order.purpose.trains:
                 ensure_spec(workspace, order, code=_code(environment, workspace))
-                process = TrainingProcess(say=say_here)
+                process = TrainingProcess(print_line=print_line)
                 return train(order, workspace, stop=stop, meeting=meeting, process=process)
-            return purposes.perform(order, workspace, stop=stop, stack=environment.stack)
+            return dispatch.perform(order, workspace, stop=stop, stack=environment.stack, report=log.report)
         except Exception as error:  # noqa: BLE001 - stored for people, and answered
             ending = of_error(order.job, error)
             if ending.status == INTERRUPTED:
@@ -133,12 +134,14 @@ def _follow(environment: Environment, workspace: S3Store, meeting: Rendezvous, s
     """Train with the instance that leads, which alone answers the state machine."""
     if find_result(workspace, environment.job) is not None:
         return SUCCEEDED
-    status = TrainingProcess(say=say_here).run(lambda: stop() is not None, {Variable.MEETING: meeting.to_json()})
+    status = TrainingProcess(print_line=print_line).run(
+        lambda: stop() is not None, {Variable.RENDEZVOUS: meeting.to_json()}
+    )
     return status if status in (SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED) else INTERRUPTED
 
 
 def _code(environment: Environment, workspace: S3Store) -> str | None:
-    """The code bundle's hash, for the lineage; None where the stack did not write its outputs."""
+    """The code bundle's hash, for the lineage; None if the stack did not write its outputs."""
     try:
         return load_outputs(workspace, environment.stack).code_bundle
     except ObjectMissing:

@@ -1,5 +1,6 @@
 """How a job's attempt ended, as the state machine `job` hears it. Pure decisions; `docs/design/pipeline.md`, Errors."""
 
+import traceback
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -7,7 +8,8 @@ from typing import Final
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
 from registry.errors import KeyUnavailable, StoreUnavailable
-from registry.layout import job_result_key
+from registry.layout.jobs import job_result_key
+from registry.store.s3_outcomes import lacks_credentials
 from training.errors import Interrupted, TookTooLong
 from training.job import JobResult
 
@@ -30,6 +32,7 @@ class Error(StrEnum):
     CODE_FAILED = "CodeFailed"
     TIMED_OUT = "TimedOut"
     CANCELLED = "Cancelled"
+    SPEND_CAP = "SpendCap"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ def of_result(result: JobResult) -> Ending:
     """What a stored result means. A refusal is a job that succeeded."""
     if result.status == "succeeded":
         return Ending(job=result.job)
-    said = f"{result.error}: {result.message}"
+    said = f"{result.error or result.status}: {result.message or 'the job stored no message'}"
     if result.status == "cancelled":
         return Ending(job=result.job, error=Error.CANCELLED, cause=said)
     error = Error.TIMED_OUT if result.error == TookTooLong.__name__ else Error.CODE_FAILED
@@ -84,21 +87,32 @@ def of_training(job: str, status: int, result: JobResult | None, *, why: str | N
 
 def of_error(job: str, error: Exception) -> Ending:
     """What an exception leads to: another attempt where another machine, or a later time, can help."""
-    said = f"{type(error).__name__}: {error}"
+    said = f"{type(error).__name__}: {str(error).strip() or _origin(error)}"
     if isinstance(error, TookTooLong):
         return Ending(job=job, error=Error.TIMED_OUT, cause=said)
     return Ending(job=job, error=Error.INTERRUPTED if passes(error) else Error.CODE_FAILED, cause=said)
 
 
+def _origin(error: Exception) -> str:
+    """Describe an exception without a message by the line that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"raised in {frames[-1].filename}, line {frames[-1].lineno}" if frames else "without a message"
+
+
 def passes(error: Exception) -> bool:
     """Whether an error says that this machine goes, or that a service does not answer now."""
+    if lacks_credentials(error):
+        return True
     if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code", "")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return code in _PASSING or status >= 500
     if isinstance(error, BotoCoreError):
         return isinstance(error, ConnectionError | HTTPClientError)
-    return isinstance(error, Interrupted | StoreUnavailable | KeyUnavailable)
+    if isinstance(error, KeyUnavailable):  # KeyError: something else answered in KMS's place
+        cause = error.__cause__
+        return isinstance(cause, KeyError) or (isinstance(cause, Exception) and passes(cause))
+    return isinstance(error, Interrupted | StoreUnavailable)
 
 
 def _with_log(ending: Ending, last_lines: str) -> Ending:

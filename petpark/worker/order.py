@@ -9,7 +9,7 @@ from typing import Final, Self, cast
 
 from registry.encoding import Fields
 from registry.errors import ObjectMissing
-from registry.layout import job_order_key
+from registry.layout.jobs import job_order_key
 from registry.store.object_store import ObjectStore
 from training.job import IDENTITY
 
@@ -29,6 +29,8 @@ class Purpose(StrEnum):
     CANARY = "canary"
     READ_BACK = "read-back"
     REPORT = "report"
+    DRIFT = "drift"
+    ROLLBACK = "rollback"
 
     @property
     def trains(self) -> bool:
@@ -73,7 +75,7 @@ class Order:
             )
             fields.done()
         except ValueError as error:
-            raise OrderMalformed(f"this is no order: {error}") from error
+            raise OrderMalformed(f"not an order: {error}") from error
         return order
 
     def read[T](self, read: Callable[[Fields], T]) -> T:
@@ -100,7 +102,7 @@ def load_order(workspace: ObjectStore, job: str) -> Order:
 
 def _parse(data: bytes) -> dict[str, object]:
     """JSON without repeated names; a whole number may be written as 3600.0, as state machines may do."""
-    return json_object(json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_float=_number))
+    return json_object(json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_float=whole_or_float))
 
 
 def json_object(value: object) -> dict[str, object]:
@@ -117,6 +119,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _number(text: str) -> int | float:
+def whole_or_float(text: str) -> int | float:
+    """An integer that a state machine may have written as a float: 3600.0 is 3600."""
     value = float(text)
     return int(value) if value.is_integer() else value

@@ -1,34 +1,21 @@
 """The target of a worker: a stack's outputs from the workspace, and the instance's role as caller."""
 
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import boto3
 
-from petpark.errors import StackNotDeployed, StackOutdated
-from petpark.targets.stacks import StackOutputs, parse
+from petpark.errors import StackNotDeployed
+from petpark.targets.stored_outputs import load_outputs
 from petpark.targets.target import Target
 from registry.errors import ObjectMissing
-from registry.layout import STACKS, stack_outputs_key
+from registry.layout.workspace import STACKS, stack_outputs_key
 from registry.store.object_store import ObjectStore
 
 ADDRESSES: Final = "PETPARK_ADDRESSES"
 """A folder that says where a rehearsal's instances and endpoints are reached, which have no network of their own:
 `instances/<instance>/address` and `endpoints/<stack>`."""
-
-
-def load_outputs(workspace: ObjectStore, stack: str) -> StackOutputs:
-    """Returns a stack's outputs; ObjectMissing, `StackOutdated`."""
-    try:
-        values = json.loads(workspace.get(stack_outputs_key(stack)))
-    except ValueError as error:
-        raise StackOutdated(
-            f"{stack_outputs_key(stack)} in the workspace is not JSON: {error}.", next_step=f"pulumi up --stack {stack}"
-        ) from error
-    return parse(stack, cast("Mapping[str, Any]", values))
 
 
 def open_target(workspace: ObjectStore, stack: str) -> Target:

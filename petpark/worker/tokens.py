@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#co
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from petpark.worker.order import json_object
+from petpark.failures.failure import DENIED
+from petpark.worker.order import json_object, whole_or_float
 from registry.encoding import Fields
 from registry.errors import ObjectMissing, StoreUnavailable
 from registry.store.object_store import ObjectStore
@@ -36,6 +38,15 @@ class Answer(StrEnum):
     TAKEN = "taken"
     NOT_WAITED_FOR = "nobody waits"
     """The task timed out, was stopped, or was answered before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """Task token and limits that a state stored for this attempt."""
+
+    token: str
+    seconds: int | None = None
+    """How long the attempt may work; None if unspecified."""
 
 
 class TokenMalformed(Exception):
@@ -88,7 +99,7 @@ def shorten(cause: str) -> str:
 def persist(
     call: Callable[[], Answer], *, pause: Callable[[float], object], clock: Callable[[], float]
 ) -> Answer | None:
-    """Repeat a call that gets no answer, for ten minutes; None when there was none.
+    """Retry a call without a response for ten minutes; then return None. Raises a denial immediately.
 
     A repeated call whose first answer was lost gets NOT_WAITED_FOR: the task was answered.
     """
@@ -96,7 +107,9 @@ def persist(
     while True:
         try:
             return call()
-        except (BotoCoreError, ClientError):
+        except (BotoCoreError, ClientError) as error:
+            if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in DENIED:
+                raise
             if clock() >= deadline:
                 return None
             pause(next(pauses, _PAUSES[-1]))
@@ -109,7 +122,7 @@ def wait_for_token(
     seconds: float,
     pause: Callable[[float], object],
     clock: Callable[[], float],
-) -> str | None:
+) -> Token | None:
     """Returns the token at `key` as soon as it is there; None after `seconds`.
 
     A store that does not answer is asked again, too. Raises TokenMalformed, and registry errors that will not pass.
@@ -127,10 +140,11 @@ def wait_for_token(
         wait = min(2.0, wait * 1.5)
 
 
-def _read(data: bytes) -> str:
+def _read(data: bytes) -> Token:
     try:
-        fields = Fields(json_object(json.loads(data)))
-        token = fields.text("token")
+        given = json_object(json.loads(data, parse_float=whole_or_float))
+        fields = Fields(given)
+        token = Token(token=fields.text("token"), seconds=fields.count("seconds") if "seconds" in given else None)
         fields.done()
     except ValueError as error:
         raise TokenMalformed(f"this is no token of a task: {error}") from error

@@ -21,9 +21,9 @@ COMMAND: Final = (sys.executable, "-m", "training")
 class TrainingProcess:
     """Runs `command`, passes its output on, and remembers the last lines of it."""
 
-    def __init__(self, command: Sequence[str] = COMMAND, *, say: Callable[[str], None]) -> None:
+    def __init__(self, command: Sequence[str] = COMMAND, *, print_line: Callable[[str], None]) -> None:
         self._command = command
-        self._say = say
+        self._print_line = print_line
         self._tail: deque[str] = deque(maxlen=_LINES)
 
     @property
@@ -58,7 +58,7 @@ class TrainingProcess:
         with output:
             for line in output:
                 self._tail.append(line.rstrip("\n"))
-                self._say(line.rstrip("\n"))
+                self._print_line(line.rstrip("\n"))
 
 
 def _wait(process: subprocess.Popen[str], stop: Callable[[], bool], grace: float) -> int:

@@ -15,12 +15,12 @@ from securesystemslib.signer import (
     Signer,  # pyright: ignore[reportPrivateImportUsage]
 )
 
-from registry import layout
 from registry.certificates.signing import KmsSigner, KmsVerifier, Verifier
 from registry.certificates.statement import PAYLOAD_TYPE, Certificate, Decision, parse_envelope
 from registry.clock import Clock, utc_now
 from registry.encoding import canonical, format_time, parse_time
 from registry.errors import CertificateMalformed, DecidedMeanwhile, LogShorter, Malformed, NotCertified, Reason
+from registry.layout.model_store import certificate_key, certificates_prefix
 from registry.logs.log import Log, unbroken
 from registry.store.object_store import ObjectStore
 from registry.version import Version, check_name
@@ -251,8 +251,8 @@ class Certificates:
     def _log(self, version: int) -> Log:
         return Log(
             store=self._store,
-            prefix=layout.certificates_prefix(self.model, version),
-            key=lambda number: layout.certificate_key(self.model, version, number),
+            prefix=certificates_prefix(self.model, version),
+            key=lambda number: certificate_key(self.model, version, number),
         )
 
 
@@ -264,17 +264,17 @@ def require_in_force(look: CertificateStatus, version: Version, *, now: datetime
 
 
 def _in_force(certificate: Certificate, version: Version, now: datetime) -> Certificate:
-    said = f"{certificate.by} on {certificate.at}: {certificate.note or '(no note)'}"
+    sentence = f"{certificate.by} on {certificate.at}: {certificate.note or '(no note)'}"
     if certificate.decision != "certified":
         raise NotCertified(
             version.title,
             reason=certificate.decision,
-            actual=f"{certificate.decision} by {said}",
+            actual=f"{certificate.decision} by {sentence}",
             public=f"{certificate.decision} on {certificate.at}",
         )
     if certificate.expires_at is None or parse_time(certificate.expires_at) <= now:
         ended = f"a certificate that expired {certificate.expires_at}"
-        raise NotCertified(version.title, reason="expired", actual=f"{ended}, by {said}", public=ended)
+        raise NotCertified(version.title, reason="expired", actual=f"{ended}, by {sentence}", public=ended)
     return certificate
 
 

@@ -9,9 +9,9 @@ from typing import Literal, Self, cast, get_args
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error as SecurityError
 
-from registry import layout
 from registry.encoding import NAME, SHA256, canonical, parse_canonical, parse_time
 from registry.errors import CertificateMalformed
+from registry.layout.model_store import version_key
 
 type Decision = Literal["certified", "refused", "revoked"]
 _DECISIONS: tuple[str, ...] = get_args(Decision.__value__)
@@ -66,7 +66,7 @@ class Certificate:
                 "_type": STATEMENT_TYPE,
                 "subject": [
                     {
-                        "name": layout.version_key(self.model, self.version),
+                        "name": version_key(self.model, self.version),
                         "digest": {"sha256": self.digest.removeprefix("sha256:")},
                     }
                 ],

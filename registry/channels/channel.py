@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from registry import layout
 from registry.clock import Clock, utc_now
 from registry.encoding import (
     DIGEST,
@@ -29,6 +28,7 @@ from registry.errors import (
     RegistryError,
     StoreConflict,
 )
+from registry.layout.model_store import channel_entry_key, channel_prefix
 from registry.logs.chain import MOST_JUNK, Chain
 from registry.logs.chain_memory import ChainMemory
 from registry.logs.log import Log
@@ -123,8 +123,8 @@ class Channel:
         self._forward = array("Q")
         self._log = Log(
             store=store,
-            prefix=layout.channel_prefix(model, name),
-            key=lambda number: layout.move_key(model, name, number),
+            prefix=channel_prefix(model, name),
+            key=lambda number: channel_entry_key(model, name, number),
         )
         self.chain = Chain(
             self._log,

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Literal, cast, get_args
 
-from registry import layout
 from registry.channels.channel import ChannelEntry
 from registry.channels.experiment_rule import Evidence, Mode, Rule
 from registry.clock import Clock, utc_now
@@ -24,6 +23,7 @@ from registry.encoding import (
 )
 from registry.errors import HistoryBroken, RegistryError, StoreConflict
 from registry.errors.experiments import ExperimentEnded, ExperimentMalformed, ExperimentRunning, SameVersion
+from registry.layout.model_store import experiment_key, experiments_prefix
 from registry.logs.chain import MOST_JUNK, Chain
 from registry.logs.chain_memory import ChainMemory
 from registry.logs.log import Log
@@ -100,7 +100,8 @@ class Conclusion:
 
     def to_bytes(self) -> bytes:
         """What is stored."""
-        return canonical({"kind": "end", **asdict(self), "reasons": list(self.reasons)})
+        end = {**asdict(self), "reasons": list(self.reasons), "evidence": self.evidence.to_dict()}
+        return canonical({"kind": "end", **end})
 
 
 type Entry = Experiment | Conclusion
@@ -123,8 +124,8 @@ class Experiments:
         self._clock = clock
         self._log = Log(
             store=store,
-            prefix=layout.experiments_prefix(model, channel),
-            key=lambda number: layout.experiment_key(model, channel, number),
+            prefix=experiments_prefix(model, channel),
+            key=lambda number: experiment_key(model, channel, number),
         )
         self.chain = Chain(
             self._log,
@@ -233,16 +234,11 @@ class Experiments:
         return standing
 
     def _ended(self, experiment: Experiment) -> ExperimentEnded:
-        """What to raise where the experiment is not the last entry: its end stands behind it."""
+        """Returns the error to raise if the experiment is not the last entry: a later one is its end."""
         ends = (entry for entry in self.chain.entries if isinstance(entry, Conclusion))
         end = next((entry for entry in ends if entry.experiment == experiment.number), None)
-        return ExperimentEnded(
-            self.channel,
-            experiment.number,
-            outcome=end.outcome if end else "it is not there",
-            by=end.by if end else "nobody",
-            at=end.at if end else experiment.at,
-        )
+        actual = f"its end: {end.outcome}, by {end.by} at {end.at}" if end else "no such experiment in the log"
+        return ExperimentEnded(self.channel, experiment.number, actual=actual)
 
     def _append(self, entry: Entry) -> Entry:
         """The entry that stands where this one should: itself, behind what is none, or another's."""
@@ -269,7 +265,7 @@ class Experiments:
             entry = _read(parse_canonical(body))
             _check_place(entry, self.channel, number)
         except ValueError as error:
-            key = layout.experiment_key(self.model, self.channel, number)
+            key = experiment_key(self.model, self.channel, number)
             raise ExperimentMalformed(str(error), key=key) from error
         return entry
 

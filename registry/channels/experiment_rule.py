@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Final, Literal, Self
 
 from registry.encoding import Fields
-from registry.intervals import difference_interval, wilson_interval
+from registry.intervals import difference_interval, share_sequence, wilson_interval
 
 type Mode = Literal["shadow", "canary", "ab"]
 """Where the challenger's answers go: nowhere, to a share of requests, to a share of callers."""
@@ -15,6 +15,21 @@ type Ruling = Literal["promote", "reject", "wait"]
 
 Z: Final = 3.29
 """Of intervals at 99.9 %: who looks often meets a 95 % bound by luck before long."""
+
+ALPHA: Final = 0.0005
+"""Chance that an equal challenger is ever rejected for contradicting the champion, however often one looks; and as
+much again for contradicting it about a single class. It holds for versions that are as often wrong as they say, and a
+doubt that is known; a test simulates one that is measured."""
+
+CLASS_DISAGREEMENT: Final = 0.5
+"""Share of the photos of one class, as the champion sees it, that a canary may label differently beyond both arms'
+doubt. More are two labels that changed places, which the share of all photos hides where there are many classes."""
+
+_LEAST_OF_A_CLASS: Final = 5
+"""Photos of a class from which its contradictions hold a win up until it is clear whether they do harm."""
+
+EXAMPLES: Final = 3
+"""Photos that are named for each pair of labels."""
 
 _SHORTEST: Final = 1e-9
 """Seconds that an answer takes at least; a mean below was not measured, and nothing can be checked against it."""
@@ -35,9 +50,12 @@ class Rule:
     slower: float = 0.25
     """By what share of the champion's its mean time may be longer; not checked for a shadow, which runs last."""
     disagreement: float = 0.1
-    """Share of photos that a shadow may label differently."""
+    """Share of photos that a shadow may label differently. In a canary or A/B test what both arms doubt is added, so
+    that a challenger may contradict a champion that is unsure."""
     confidence_shift: float = 0.05
-    """By how much its mean confidence may differ, up or down."""
+    """By how much its mean confidence may be below the champion's. Being surer is no harm by itself, as of a version
+    that was trained for the night: where it is sure and wrong it contradicts the champion, and gates hold its
+    calibration against labels."""
 
     def __post_init__(self) -> None:
         if self.least < 1:
@@ -94,6 +112,52 @@ class Arm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Photos that the champion gave one label and the challenger another, or the same."""
+
+    champion: str
+    challenger: str
+    photos: int
+    doubt: float
+    """Sum of what is missing to 1 in both arms' largest probabilities: if these are right, at most so many of the
+    photos are expected to get two labels."""
+    examples: tuple[str, ...] = ()
+    """Ids of predictions, at most `EXAMPLES`; none where both agree."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.doubt) and self.doubt >= 0):
+            raise ValueError(f"doubt cannot be {self.doubt}")
+
+    def __add__(self, other: "Pair") -> "Pair":
+        """Both together, of the same labels."""
+        return Pair(
+            champion=self.champion,
+            challenger=self.challenger,
+            photos=self.photos + other.photos,
+            doubt=self.doubt + other.doubt,
+            examples=tuple(sorted({*self.examples, *other.examples})[:EXAMPLES]),
+        )
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it is the same label."""
+        return self.champion == self.challenger
+
+    @classmethod
+    def read(cls, reader: Fields) -> Self:
+        """Read all, strictly; ValueError."""
+        pair = cls(
+            champion=reader.text("champion"),
+            challenger=reader.text("challenger"),
+            photos=reader.count("photos"),
+            doubt=reader.number("doubt"),
+            examples=reader.texts("examples"),
+        )
+        reader.done()
+        return pair
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """Counts of an experiment, summed over all endpoints."""
 
@@ -103,6 +167,8 @@ class Evidence:
     disagreed: int = 0  # of these, with other labels
     left_out: int = 0  # photos that a busy shadow did not look at
     endpoints: int = 0
+    pairs: tuple[Pair, ...] = ()
+    """Of the photos that both answered, by labels; in the order of the labels."""
 
     def __add__(self, other: "Evidence") -> "Evidence":
         """Both together."""
@@ -113,11 +179,16 @@ class Evidence:
             disagreed=self.disagreed + other.disagreed,
             left_out=self.left_out + other.left_out,
             endpoints=self.endpoints + other.endpoints,
+            pairs=_together(self.pairs, other.pairs),
         )
 
     def to_dict(self) -> dict[str, object]:
-        """The JSON object that is stored."""
-        return asdict(self)
+        """The JSON object that is stored; without pairs as it was before there were any."""
+        stored: dict[str, object] = asdict(self)
+        del stored["pairs"]
+        if self.pairs:
+            stored["pairs"] = [{**asdict(pair), "examples": list(pair.examples)} for pair in self.pairs]
+        return stored
 
     @classmethod
     def read(cls, reader: Fields) -> Self:
@@ -126,9 +197,18 @@ class Evidence:
             champion=Arm.read(reader.nested("champion")),
             challenger=Arm.read(reader.nested("challenger")),
             **{name: reader.count(name, least=0) for name in ("compared", "disagreed", "left_out", "endpoints")},
+            pairs=tuple(map(Pair.read, reader.optional_nested_list("pairs"))),
         )
         reader.done()
         return evidence
+
+
+def _together(some: tuple[Pair, ...], others: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    found: dict[tuple[str, str], Pair] = {}
+    for pair in (*some, *others):
+        labels = (pair.champion, pair.challenger)
+        found[labels] = found[labels] + pair if labels in found else pair
+    return tuple(found[labels] for labels in sorted(found))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,13 +223,13 @@ class Finding:
 
     @property
     def harm(self) -> bool:
-        """Whether all of the interval is beyond what is allowed, on either side."""
-        return self.low > self.allowed or self.high < -self.allowed
+        """Whether all of the interval is beyond what is allowed."""
+        return self.low > self.allowed
 
     @property
     def kept(self) -> bool:
-        """Whether all of the interval is allowed; only a shift can be too low."""
-        return self.high <= self.allowed and (self.limit != "confidence_shift" or self.low >= -self.allowed)
+        """Whether all of the interval is allowed."""
+        return self.high <= self.allowed
 
     def __str__(self) -> str:
         """Returns it as metrics."""
@@ -170,10 +250,12 @@ def judge(rule: Rule, mode: Mode, evidence: Evidence) -> Judgement:
     findings = tuple(_findings(rule, mode, evidence))
     harms = tuple(str(finding) for finding in findings if finding.harm)
     if harms:
-        return Judgement(ruling="reject", findings=findings, reasons=harms)
-    seen = evidence.compared if mode == "shadow" else min(evidence.champion.answers, evidence.challenger.answers)
+        return Judgement(ruling="reject", findings=findings, reasons=(*harms, *_contradictions(evidence)))
+    seen = evidence.compared
+    if mode != "shadow":
+        seen = min(evidence.champion.answers, evidence.challenger.answers, sum(pair.photos for pair in evidence.pairs))
     if seen < rule.least:
-        missing = f"{seen} of at least {rule.least} answers so far"
+        missing = f"{seen} of at least {rule.least} answers and comparisons so far"
         return Judgement(ruling="wait", findings=findings, reasons=(missing,))
     open_ = tuple(f"not sure yet: {finding}" for finding in findings if not finding.kept)
     if open_:
@@ -188,7 +270,8 @@ def _findings(rule: Rule, mode: Mode, evidence: Evidence) -> Iterator[Finding]:
         yield _difference_of_shares("errors", rule.errors, (challenger.failures, tried), (champion.failures, ours))
     if challenger.answers > 1 and champion.answers > 1:
         sure, usually = _moments(challenger, "confidence"), _moments(champion, "confidence")
-        yield _difference_of_means("confidence_shift", rule.confidence_shift, sure, usually)
+        less = _difference_of_means("confidence_shift", rule.confidence_shift, usually, sure)
+        yield replace(less, low=max(less.low, -less.allowed), high=max(less.high, -less.allowed))
         usual = champion.seconds / champion.answers
         if mode != "shadow" and usual >= _SHORTEST:
             slow = _difference_of_means(
@@ -206,6 +289,36 @@ def _findings(rule: Rule, mode: Mode, evidence: Evidence) -> Iterator[Finding]:
         low, high = wilson_interval(evidence.disagreed, evidence.compared, z=Z)
         share = evidence.disagreed / evidence.compared
         yield Finding(limit="disagreement", allowed=rule.disagreement, value=share, low=low, high=high)
+    if mode != "shadow" and evidence.pairs:
+        yield _beyond_doubt("disagreement", rule.disagreement, evidence.pairs, ALPHA)
+        classes = sorted({pair.champion for pair in evidence.pairs})
+        for label in classes:
+            pairs = tuple(pair for pair in evidence.pairs if pair.champion == label)
+            about = _beyond_doubt(f"disagreement about {label}", CLASS_DISAGREEMENT, pairs, ALPHA / len(classes))
+            photos = sum(pair.photos for pair in pairs)
+            # What few photos of a class show must not keep the challenger from winning.
+            if about.harm or (photos >= _LEAST_OF_A_CLASS and about.value > about.allowed):
+                yield about
+
+
+def _beyond_doubt(limit: str, allowed: float, pairs: tuple[Pair, ...], alpha: float) -> Finding:
+    """The share of contradictions, held against what is allowed and the mean doubt of both arms.
+
+    Where an arm is right with the probability that it states, two arms that contradict each other are not both right,
+    so the share is at most their mean doubt: a challenger is not rejected for being right where the champion is unsure.
+    """
+    photos = sum(pair.photos for pair in pairs)
+    differ = sum(pair.photos for pair in pairs if not pair.agrees)
+    low, high = share_sequence(differ, photos, alpha=alpha)
+    doubt = sum(pair.doubt for pair in pairs) / photos
+    return Finding(limit=limit, allowed=allowed + doubt, value=differ / photos, low=low, high=high)
+
+
+def _contradictions(evidence: Evidence) -> Iterator[str]:
+    """The most frequent contradictions, with ids of predictions; for the reasons of a rejection."""
+    differ = sorted((pair for pair in evidence.pairs if not pair.agrees), key=lambda pair: -pair.photos)
+    for pair in differ[:EXAMPLES]:
+        yield f"{pair.photos} photos: {pair.champion} became {pair.challenger}, such as {', '.join(pair.examples)}"
 
 
 def _moments(arm: Arm, what: Literal["confidence", "seconds"]) -> tuple[float, float]:

@@ -189,8 +189,8 @@ class PromotionService:
         head = self.channel.head()
         left = self.channel.left(version, before=head.number + 1) if head else None
         if left is not None and left.is_rollback:
-            said = f"at {left.at} for version {left.version} by {left.by} ({left.why})"
-            raise RolledBackBefore(self.channel.name, version, left=said)
+            sentence = f"at {left.at} for version {left.version} by {left.by} ({left.why})"
+            raise RolledBackBefore(self.channel.name, version, left=sentence)
 
     def _refuse_stranger(self, by: str) -> None:
         if self.policy.movers and person(by) not in self.policy.movers:

@@ -48,12 +48,12 @@ class GatesNotNamed(RegistryError):
     """A version has gates that it did not pass, and the certifier must name each of them. Nothing was signed."""
 
     def __init__(self, version: str, *, number: int, against: Mapping[str, str], despite: Sequence[str]) -> None:
-        said = ", ".join(f"{name} ({why})" for name, why in against.items())
+        sentence = ", ".join(f"{name} ({why})" for name, why in against.items())
         others = sorted(set(despite) - set(against))
         parts = [f"named: {', '.join(despite) or 'none'}", f"not among them: {', '.join(others)}" if others else ""]
         options = " ".join(f"--despite {name}" for name in against)
         super().__init__(
-            expected=f"each gate that stands against {version} named: {said}"
+            expected=f"each gate that {version} does not pass named: {sentence}"
             if against
             else f"no gate named: {version} passed every gate that was checked",
             actual="; ".join(filter(None, parts)),

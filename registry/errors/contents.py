@@ -79,7 +79,7 @@ class VersionMissing(RegistryError):
 
 
 class DigestMismatch(RegistryError):
-    """A version is not the one that was meant."""
+    """A version is not the expected one."""
 
     def __init__(self, what: str, *, expected: str, actual: str) -> None:
         super().__init__(

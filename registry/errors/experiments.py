@@ -21,12 +21,12 @@ class ExperimentRunning(RegistryError):
 
 
 class ExperimentEnded(RegistryError):
-    """Somebody ended the experiment first."""
+    """Somebody ended the experiment first, or the log has no such experiment."""
 
-    def __init__(self, channel: str, number: int, *, outcome: str, by: str, at: str) -> None:
+    def __init__(self, channel: str, number: int, *, actual: str) -> None:
         super().__init__(
             expected=f"experiment {number} of channel {channel} to be running",
-            actual=f"its end: {outcome}, by {by} at {at}",
+            actual=actual,
             next=f"Look at it: petpark experiment show --channel {channel}",
         )
 
@@ -39,7 +39,7 @@ class ExperimentVoid(RegistryError):
             expected=f"{expected} when experiment {number} of channel {channel} was begun",
             actual=actual,
             next="The experiment stands in the log, and endpoints do not take it up as it is. Stop it: petpark "
-            "experiment stop --channel {channel} --why ...",
+            f"experiment stop --channel {channel} --why ...",
         )
 
 

@@ -129,7 +129,7 @@ class Chain[Entry: Link]:
         self._begun = True
 
     def take(self, body: bytes) -> Entry | None:
-        """The object at `next_number` has these bytes: the entry that they are, or None where they are none."""
+        """The object at `next_number` has these bytes: the entry that they are, or None if they are none."""
         number = self.next_number
         try:
             entry = self._parse(number, body)

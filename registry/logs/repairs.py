@@ -8,7 +8,6 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from registry import layout
 from registry.clock import Clock, utc_now
 from registry.encoding import (
     SHA256,
@@ -20,6 +19,7 @@ from registry.encoding import (
     sha256_hex,
 )
 from registry.errors import RepairMalformed, StoreConflict
+from registry.layout.model_store import Prefix, object_prefix, repair_key
 from registry.logs.log import Log
 from registry.store.object_store import ObjectStore
 from registry.version import check_name
@@ -76,8 +76,8 @@ class Repairs:
         self._clock = clock
         self._log = Log(
             store=store,
-            prefix=layout.object_prefix(model, layout.Prefix.REPAIRS),
-            key=lambda number: layout.repair_key(model, number),
+            prefix=object_prefix(model, Prefix.REPAIRS),
+            key=lambda number: repair_key(model, number),
         )
 
     def all(self) -> list[Repair]:

@@ -8,7 +8,6 @@ from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
 
-from registry import layout
 from registry.certificates.certificate import Certificates
 from registry.certificates.signing import Verifier
 from registry.channels.channel import Channel, ChannelEntry
@@ -26,7 +25,7 @@ from registry.errors import (
     StoreUnavailable,
     VersionMissing,
 )
-from registry.layout import Prefix
+from registry.layout.model_store import Prefix, blob_key, channel_entry_key, channel_prefix, experiment_key, version_key
 from registry.logs.log import unbroken
 from registry.logs.repairs import Repairs
 from registry.store.object_info import Revision
@@ -83,7 +82,7 @@ class Inspection:
         return not self.findings
 
     @contextmanager
-    def noting(self, severity: Severity, where: str) -> Generator[None]:
+    def reporting(self, severity: Severity, where: str) -> Generator[None]:
         """An outcome inside this block becomes a finding, and the inspection continues behind the block.
 
         Errors that only show that it cannot be read now are raised.
@@ -131,7 +130,7 @@ def inspect(
     found = Contents.of(store, model)
     seen.blobs, seen.bytes = len(found.blobs), found.bytes
     for key in found.foreign:
-        with seen.noting(Severity.TRACE, key):
+        with seen.reporting(Severity.TRACE, key):
             raise ForeignObject("an object that petpark did not write", key=key)
     repairs = Repairs(store, model).all()
     seen.repairs = len(repairs)
@@ -163,28 +162,28 @@ def inspect_channel(
     """
     where = f"channel {channel}"
     look = ChannelStatus()
-    with seen.noting(Severity.DAMAGE, where):
+    with seen.reporting(Severity.DAMAGE, where):
         log = Channel(store, model, channel)
         moves = 0
         for move in log.chain.walk():
             moves += 1
             see(move)
             if digest_of is not None:
-                with seen.noting(Severity.DAMAGE, f"{where}, move {move.number}"):
+                with seen.reporting(Severity.DAMAGE, f"{where}, move {move.number}"):
                     digest = digest_of(move.version)
                     if digest != move.digest:
                         raise DigestMismatch(f"{model} version {move.version}", expected=move.digest, actual=digest)
         look = ChannelStatus(moves=moves, head=log.sure)
-        passed_over = {layout.move_key(model, channel, number): error for number, error in log.passed_over.items()}
+        passed_over = {channel_entry_key(model, channel, number): error for number, error in log.passed_over.items()}
         _note_passed_over(passed_over, declared, seen)
     if digest_of is None:
-        _revisions(store.revisions(layout.channel_prefix(model, channel)), seen)
+        _revisions(store.revisions(channel_prefix(model, channel)), seen)
     return look
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _ReadVersion:
-    """One version with the decisions about it; `digest` None where it cannot be read."""
+    """One version with the decisions about it; `digest` None if it cannot be read."""
 
     number: int
     digest: str | None
@@ -213,9 +212,7 @@ class _Look:
         """Every version, and what was decided about it: one that is damaged must not hide the others."""
         if self._verifier is not None and self._found.certificates:
             _ = self._verifier.key  # requested once, and not by all readers at once
-        numbers = (
-            number for number in self._found.versions if layout.version_key(self._model, number) not in self._declared
-        )
+        numbers = (number for number in self._found.versions if version_key(self._model, number) not in self._declared)
         for read in in_order(self._read, numbers, at_once=READERS, waiting=READERS):
             seen.add(read.seen)
             self._digests[read.number] = read.digest
@@ -223,7 +220,7 @@ class _Look:
             for file in read.files:
                 self._use(read.number, file, seen)
         for number in sorted(self._found.certificates.keys() - self._digests.keys()):
-            with seen.noting(Severity.DAMAGE, f"certificates of version {number}"):
+            with seen.reporting(Severity.DAMAGE, f"certificates of version {number}"):
                 raise VersionMissing(self._model, number)
 
     def at_logs(self, seen: Inspection) -> None:
@@ -241,7 +238,7 @@ class _Look:
             def read(blob: tuple[bytes, int]) -> tuple[str, str]:
                 expected, size = blob[0].hex(), blob[1]
                 path = Path(folder) / expected
-                actual = self._store.download(layout.blob_key(self._model, expected), path, size=size)
+                actual = self._store.download(blob_key(self._model, expected), path, size=size)
                 path.unlink()
                 return expected, actual
 
@@ -250,7 +247,7 @@ class _Look:
             for done, (expected, actual) in enumerate(hashes, start=1):
                 progress(done, len(blobs))
                 if actual != expected:
-                    with seen.noting(Severity.DAMAGE, layout.blob_key(self._model, expected)):
+                    with seen.reporting(Severity.DAMAGE, blob_key(self._model, expected)):
                         name = self.used.get(bytes.fromhex(expected), "(of no version)")
                         raise FileCorrupted(name, expected=f"sha256 {expected}", actual=f"sha256 {actual}")
 
@@ -258,21 +255,21 @@ class _Look:
         seen = Inspection()
         found: list[Version] = []
         entries = self._found.certificates.get(number, [])
-        with seen.noting(Severity.DAMAGE, f"version {number}"):
+        with seen.reporting(Severity.DAMAGE, f"version {number}"):
             version = self._catalog.version(number)
             found.append(version)
             if entries:
-                with seen.noting(Severity.DAMAGE, where := f"certificates of version {number}"):
+                with seen.reporting(Severity.DAMAGE, where := f"certificates of version {number}"):
                     certificates = Certificates(self._store, self._model)
                     seen.certificates = len(entries)
                     for problem in certificates.invalid(version, self._verifier, entries) if self._verifier else ():
-                        with seen.noting(Severity.TRACE, where):
+                        with seen.reporting(Severity.TRACE, where):
                             raise problem
                     certificates.check_unbroken(version, entries)
             if number > self._unbroken:
                 raise self._catalog.log.hole(self._unbroken + 1)
         if not found and entries:
-            with seen.noting(Severity.DAMAGE, f"certificates of version {number}"):
+            with seen.reporting(Severity.DAMAGE, f"certificates of version {number}"):
                 raise VersionMissing(self._model, number)
         digest, files = (found[0].digest, found[0].files) if found else (None, ())
         return _ReadVersion(number=number, digest=digest, files=files, seen=seen)
@@ -282,10 +279,10 @@ class _Look:
         sha256 = bytes.fromhex(file.sha256)
         self.used.setdefault(sha256, file.name)
         actual = self._found.blobs.get(sha256)
-        if actual is None and (blob := self._store.stat(layout.blob_key(self._model, file.sha256))) is not None:
+        if actual is None and (blob := self._store.stat(blob_key(self._model, file.sha256))) is not None:
             actual = blob.bytes
         if actual != file.bytes:
-            with seen.noting(Severity.DAMAGE, f"{self._model} version {number}"):
+            with seen.reporting(Severity.DAMAGE, f"{self._model} version {number}"):
                 raise FileCorrupted(
                     file.name,
                     expected=f"{file.bytes} bytes of sha256 {file.sha256}",
@@ -302,12 +299,12 @@ class _Look:
         return digest
 
     def _experiments(self, name: str, seen: Inspection) -> None:
-        with seen.noting(Severity.DAMAGE, f"experiments of channel {name}"):
+        with seen.reporting(Severity.DAMAGE, f"experiments of channel {name}"):
             log = Experiments(self._store, self._model, name)
             for _ in log.chain.walk():
                 pass
             errors = log.passed_over.items()
-            passed_over = {layout.experiment_key(self._model, name, number): error for number, error in errors}
+            passed_over = {experiment_key(self._model, name, number): error for number, error in errors}
             _note_passed_over(passed_over, self._declared, seen)
 
 
@@ -315,7 +312,7 @@ def _note_passed_over(passed_over: Mapping[str, RegistryError], declared: Contai
     """Objects in a chained log that are not part of it: readers skip them, but they should not exist."""
     for key, error in passed_over.items():
         if key not in declared:
-            with seen.noting(Severity.TRACE, key):
+            with seen.reporting(Severity.TRACE, key):
                 raise error
 
 
@@ -336,5 +333,5 @@ def _revisions(revisions: Iterable[Revision], seen: Inspection, *, used: Contain
         else:
             right = len(states) == 1 and not gone
         if not right:
-            with seen.noting(Severity.TRACE, key):
+            with seen.reporting(Severity.TRACE, key):
                 raise ObjectRewritten(key, revisions=len(states), deleted=gone)

@@ -6,7 +6,7 @@ Why no publisher can lose a blob to it: docs/design/registry.md, "Collect".
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from registry import layout
+from registry.layout.model_store import Prefix, blob_key, object_prefix
 from registry.store.object_info import Stored
 from registry.store.object_store import PrunableStore
 from registry.store.transfer import REQUESTS_AT_ONCE, in_order
@@ -35,7 +35,7 @@ class Collector:
     def __init__(self, store: PrunableStore, model: str) -> None:
         self._store = store
         self._catalog = Catalog(store, model)
-        self._blobs = layout.object_prefix(model, layout.Prefix.BLOBS)
+        self._blobs = object_prefix(model, Prefix.BLOBS)
 
     def find(self) -> Garbage:
         """What could be removed. HistoryBroken, VersionMalformed: nothing is garbage in a registry that is damaged."""
@@ -63,7 +63,5 @@ class Collector:
 
     def _used(self) -> set[str]:
         return {
-            layout.blob_key(self._catalog.model, file.sha256)
-            for version in self._catalog.each()
-            for file in version.files
+            blob_key(self._catalog.model, file.sha256) for version in self._catalog.each() for file in version.files
         }

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from registry import layout
 from registry.channels.channel import Channel
 from registry.channels.experiment import Experiments
 from registry.encoding import NAME, sha256_hex
 from registry.errors import HistoryBroken, ObjectRewritten, RegistryError, StoreUnavailable
-from registry.layout import Prefix
+from registry.layout.model_store import Prefix, object_prefix
 from registry.logs.chain import Chain
 from registry.logs.log import READERS, Log, unbroken
 from registry.logs.repairs import Repair, Repairs
@@ -41,7 +40,7 @@ def find(store: PrunableStore, model: str) -> list[Obstacle]:
     """The obstacles that can be seen now; behind them there may be more. ObjectRewritten: restore that first."""
     found = list(_versions(store, model))
     for prefix, make in ((Prefix.CHANNELS, Channel), (Prefix.EXPERIMENTS, Experiments)):
-        for name in _names(store, layout.object_prefix(model, prefix)):
+        for name in _names(store, object_prefix(model, prefix)):
             found += _in_chain(store, make(store, model, name).chain)
     return found
 

@@ -2,10 +2,11 @@
 
 The library signs, splits large objects into parallel parts, retries, and checks CRC-32 on the way; `If-None-Match: *`
 goes with the one request that makes the object appear. What it does not do is left to botocore: listings, and reads of
-small objects unless `S3Store` overrides it (`transfer_reads`). `benchmarks/registry/publish_and_fetch.py` compares
-both with petpark, `benchmarks/registry/clients.py` has what each costs. Objects are written by our own code and not by
-the library (`recv_filepath`): it puts the parts of a large object into the file in any order, so that a hash could only
-begin when the last is there. https://docs.aws.amazon.com/sdkref/latest/guide/feature-s3-crt.html
+single small objects unless `S3Store` overrides it (`transfer_reads`). `benchmarks/registry/publish_and_fetch.py`
+compares both with petpark, `benchmarks/registry/clients.py` and `fetch_floor.py` have what each costs. Large objects
+are written by our own code and not by the library (`recv_filepath`): it puts the parts into the file in any order, so
+that a hash could only begin when the last is there.
+https://docs.aws.amazon.com/sdkref/latest/guide/feature-s3-crt.html
 """
 
 import contextlib
@@ -37,11 +38,13 @@ from awscrt.s3 import (
 )
 
 from registry.errors import ForeignAnswer, StoreRefused, StoreUnavailable
-from registry.store.s3_answers import check_headers
+from registry.store.s3_answers import check_body, check_headers
 from registry.store.s3_outcomes import outcome, outcomes
+from registry.store.transfer import PendingRequest
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client as BotoClient
 
 PART_BYTES = 8 * 1024 * 1024
@@ -51,12 +54,9 @@ PARTS_FROM_BYTES = 16 * 1024 * 1024
 RETRIES = 4
 BACKOFF_MILLISECONDS = 100
 CONNECT_MILLISECONDS = 3_000
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 SLOWEST_BYTES_PER_SECOND = 250_000
 """The budget of one transfer: a minute, and as long as its bytes take at this pace. A stalled one ends sooner."""
-
-_IN_PARTS: dict[str, Any] = {"type": S3RequestType.GET_OBJECT}
-_WHOLE: dict[str, Any] = {"type": S3RequestType.DEFAULT, "operation_name": "GetObject"}
 
 type Headers = dict[str, str]
 """Of a response, names in lower case."""
@@ -72,6 +72,8 @@ class CrtTransfer:
         endpoint = urlsplit(client.meta.endpoint_url)
         self._session = session
         self._credentials: AwsCredentials | None = None
+        self._frozen: ReadOnlyCredentials | None = None
+        """The source of `_credentials`."""
         self._secure = endpoint.scheme == "https"
         self._host = endpoint.netloc
         self._region = client.meta.region_name
@@ -81,21 +83,25 @@ class CrtTransfer:
 
     def create(self, bucket: str, key: str, body: bytes) -> None:
         """Store `body` unless the key is taken: ObjectExists, StoreConflict, StoreUnavailable, StoreRefused."""
+        self.begin_create(bucket, key, body).result()
+
+    def begin_create(self, bucket: str, key: str, body: bytes) -> PendingRequest[None]:
+        """Begin to store `body` unless the key is taken; `result` raises what `create` raises."""
         request = self._request("PUT", bucket, key, io.BytesIO(body))
         request.headers.add("Content-Length", str(len(body)))
         request.headers.add("If-None-Match", "*")
         seen: Headers = {}
         checks = S3ChecksumConfig(algorithm=S3ChecksumAlgorithm.CRC32, location=S3ChecksumLocation.HEADER)
-        with _outcomes("write", key):
-            self._await(
-                f"write {key}",
-                len(body),
-                request,
-                type=S3RequestType.PUT_OBJECT,
-                checksum_config=checks,
-                on_headers=_noting(seen),
-            )
-        check_headers(f"write {key}", seen)
+        return self._begin(
+            "write",
+            key,
+            len(body),
+            request,
+            lambda: check_headers(f"write {key}", seen),
+            type=S3RequestType.PUT_OBJECT,
+            checksum_config=checks,
+            on_headers=_recording(seen),
+        )
 
     def receive(
         self,
@@ -105,14 +111,11 @@ class CrtTransfer:
         *,
         size: int | None,
         check: Callable[[Mapping[str, str]], None],
-        whole: bool = False,
     ) -> None:
-        """Pass the object's bytes to `take`, in order, from another thread.
+        """Pass the object's bytes to `take`, in order, from another thread; requested by ranges.
 
-        `whole`: request it in one piece, and the checksum that the store keeps among the headers; otherwise by ranges,
-        also a small object, and S3 has no checksum of a range. `check` gets the headers of the response, also of one
-        that is an error, and may raise. ObjectMissing, StoreUnavailable, StoreRefused; then what `take` got is to be
-        thrown away.
+        `check` gets the headers of the response, also of one that is an error, and may raise. ObjectMissing,
+        StoreUnavailable, StoreRefused; then what `take` got is to be thrown away.
         """
         seen: Headers = {}
         failed: list[BaseException] = []
@@ -125,32 +128,82 @@ class CrtTransfer:
             except BaseException as error:  # noqa: BLE001  raised where the caller waits: this is the library's thread
                 failed.append(error)
 
-        request = self._request("GET", bucket, key)
-        if whole:
-            request.headers.add("x-amz-checksum-mode", "ENABLED")
-        with _outcomes("read", key, check):
-            self._await(
-                f"read {key}",
-                size or PARTS_FROM_BYTES,
-                request,
-                **(_WHOLE if whole else _IN_PARTS),
-                on_headers=_noting(seen),
-                on_body=on_body,
-            )
-        if failed:
-            raise failed[0]
-        check_headers(f"read {key}", seen)
-        check(seen)
+        def finish() -> None:
+            if failed:
+                raise failed[0]
+            check_headers(f"read {key}", seen)
+            check(seen)
 
-    def _await(self, action: str, size: int, request: HttpRequest, **how: Any) -> None:
-        self._refresh_credentials()
-        transfer = self._client.make_request(request=request, **how)
-        seconds = PATIENCE_SECONDS + size / SLOWEST_BYTES_PER_SECOND
-        try:
-            transfer.finished_future.result(seconds)
-        except Overdue:
-            transfer.cancel()
-            raise StoreUnavailable(action, f"no end of it within {math.ceil(seconds)} s") from None
+        self._begin(
+            "read",
+            key,
+            size or PARTS_FROM_BYTES,
+            self._request("GET", bucket, key),
+            finish,
+            check,
+            type=S3RequestType.GET_OBJECT,
+            on_headers=_recording(seen),
+            on_body=on_body,
+        ).result()
+
+    def begin_get(self, bucket: str, key: str, *, check: Callable[[Mapping[str, str]], None]) -> PendingRequest[bytes]:
+        """Begin to read a small object; `result` returns its bytes, compared with the checksum that the store keeps.
+
+        Raises what `receive` raises, and StreamTorn.
+        """
+        seen: Headers = {}
+        chunks: list[bytes] = []
+
+        def finish() -> bytes:
+            check_headers(f"read {key}", seen)
+            check(seen)
+            body = b"".join(chunks)
+            check_body(f"read {key}", seen, body)
+            return body
+
+        def on_body(*, chunk: bytes, **_: object) -> None:
+            chunks.append(chunk)
+
+        request = self._request("GET", bucket, key)
+        request.headers.add("x-amz-checksum-mode", "ENABLED")  # S3 has no checksums of ranges
+        return self._begin(
+            "read",
+            key,
+            PARTS_FROM_BYTES,
+            request,
+            finish,
+            check,
+            type=S3RequestType.DEFAULT,
+            operation_name="GetObject",
+            on_headers=_recording(seen),
+            on_body=on_body,
+        )
+
+    def _begin[T](
+        self,
+        action: str,
+        key: str,
+        size: int,
+        request: HttpRequest,
+        finish: Callable[[], T],
+        check: Callable[[Mapping[str, str]], None] = lambda _: None,
+        **how: Any,
+    ) -> PendingRequest[T]:
+        with _outcomes(action, key):
+            self._refresh_credentials()
+            transfer = self._client.make_request(request=request, **how)
+        seconds = TIMEOUT_SECONDS + size / SLOWEST_BYTES_PER_SECOND
+
+        def result() -> T:
+            with _outcomes(action, key, check):
+                try:
+                    transfer.finished_future.result(seconds)
+                except Overdue:
+                    transfer.cancel()
+                    raise StoreUnavailable(f"{action} {key}", f"not completed within {math.ceil(seconds)} s") from None
+            return finish()
+
+        return PendingRequest(result=result, cancel=transfer.cancel)
 
     def _request(self, method: str, bucket: str, key: str, body: io.BytesIO | None = None) -> HttpRequest:
         path = quote(key, safe="/-_.~")
@@ -186,11 +239,13 @@ class CrtTransfer:
         if found is None:
             raise StoreRefused("sign a request", "no AWS credentials")
         frozen = found.get_frozen_credentials()
-        self._credentials = AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token)
+        if frozen != self._frozen:
+            self._credentials = AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token)
+            self._frozen = frozen
 
 
 def crt_transfer(session: "boto3.Session", client: "BotoClient") -> CrtTransfer | None:
-    """The transfer for what `client` points to; None where botocore's way there is not the library's.
+    """The transfer for what `client` points to; None if botocore's way there is not the library's.
 
     The library knows neither proxies that the environment names, nor certificate authorities of a company's own.
     """
@@ -200,7 +255,7 @@ def crt_transfer(session: "boto3.Session", client: "BotoClient") -> CrtTransfer 
     return None if proxied or (trusted and endpoint.scheme == "https") else CrtTransfer(session, client)
 
 
-def _noting(seen: Headers) -> Callable[..., None]:
+def _recording(seen: Headers) -> Callable[..., None]:
     def on_headers(*, headers: list[tuple[str, str]], **_: object) -> None:
         seen.update({name.lower(): value for name, value in headers})
 

@@ -2,16 +2,17 @@
 
 import bisect
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from registry.clock import Clock, utc_now
 from registry.encoding import sha256_hex
-from registry.errors import FileChanged, ObjectExists, ObjectMissing
+from registry.errors import FileChanged, ObjectExists, ObjectMissing, RegistryError
 from registry.store.local_files import removed_on_error
 from registry.store.object_info import Revision, Stored
+from registry.store.transfer import create_each, get_each
 
 _CHUNK_BYTES = 64 * 1024
 _PAGE = 1000
@@ -46,6 +47,10 @@ class MemoryStore:
             self._past.setdefault(key, []).append(self._objects[key])
             bisect.insort(self._sorted, key)
 
+    def create_each(self, objects: Iterable[tuple[str, bytes]]) -> Generator[RegistryError | None]:
+        """See ObjectStore."""
+        return create_each(self.create, objects)
+
     def create_from(self, key: str, path: Path, *, sha256: str | None = None) -> None:
         """See ObjectStore."""
         body = path.read_bytes()
@@ -60,6 +65,10 @@ class MemoryStore:
         if kept is None or kept.body is None:
             raise ObjectMissing(key)
         return kept.body
+
+    def get_each(self, keys: Iterable[str]) -> Generator[bytes]:
+        """See ObjectStore."""
+        return get_each(self.get, keys)
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """See ObjectStore."""

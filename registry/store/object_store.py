@@ -1,9 +1,10 @@
 """The object store protocol: create-if-absent, read, list. It never overwrites anything."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from registry.errors import RegistryError
 from registry.store.object_info import Revision, Stored
 
 
@@ -18,12 +19,25 @@ class ObjectStore(Protocol):
         """Store `body` unless the key is taken: ObjectExists, even if this very call's lost first try took it."""
         ...
 
+    def create_each(self, objects: Iterable[tuple[str, bytes]]) -> Generator[RegistryError | None]:
+        """Store small objects, many at a time. Yields for each, in order, what `create` would raise; None if stored.
+
+        Raises an error if none can be sent at all, such as without credentials.
+        """
+        ...
+
     def create_from(self, key: str, path: Path, *, sha256: str | None = None) -> None:
         """The same for a file of any size, in bounded memory. FileChanged if the bytes sent do not have that hash."""
         ...
 
     def get(self, key: str) -> bytes:
         """The object's bytes; ObjectMissing."""
+        ...
+
+    def get_each(self, keys: Iterable[str]) -> Generator[bytes]:
+        """The bytes of small objects in the order of their keys, many requested at a time; ends as `get` of the first
+        that fails.
+        """
         ...
 
     def chunks(self, key: str) -> Iterator[bytes]:

@@ -30,11 +30,11 @@ def check_object(action: str, answer: Mapping[str, Any]) -> None:
 def check_written(action: str, answer: Mapping[str, Any], body: bytes | None = None) -> None:
     """ForeignAnswer unless it confirms that an object, or a part of one, was stored; with `body`, also these bytes."""
     _check_etag(action, answer.get("ETag"))
-    said = answer.get("ChecksumCRC32")
-    if body is not None and said is not None:
+    stored = answer.get("ChecksumCRC32")
+    if body is not None and stored is not None:
         sent = _crc32(body)
-        if said != sent:
-            raise ForeignAnswer(action, f"checksum {said} of the stored bytes, but {sent} of those sent")
+        if stored != sent:
+            raise ForeignAnswer(action, f"checksum {stored} of the stored bytes, but {sent} of the sent bytes")
 
 
 def check_headers(action: str, headers: Mapping[str, str]) -> None:
@@ -48,9 +48,9 @@ def check_body(action: str, headers: Mapping[str, str], body: bytes) -> None:
     One of an object that was sent in parts ends with their number, and is not of these bytes.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
     """
-    said = headers.get("x-amz-checksum-crc32", "")
-    if said and "-" not in said and said != _crc32(body):
-        raise StreamTorn(action, f"bytes with checksum {_crc32(body)}, but the store has {said}")
+    stored = headers.get("x-amz-checksum-crc32", "")
+    if stored and "-" not in stored and stored != _crc32(body):
+        raise StreamTorn(action, f"bytes with checksum {_crc32(body)}, but the store has {stored}")
 
 
 def check_deleted(action: str, answer: Mapping[str, Any]) -> None:
@@ -65,8 +65,8 @@ def check_listing(
 ) -> None:
     """ForeignAnswer unless it lists this bucket and this prefix."""
     if page.get("Name") != bucket or page.get("Prefix", "") != prefix:
-        said = f"one of {page.get('Prefix', '')!r} in bucket {page.get('Name')!r}"
-        raise ForeignAnswer(action, f"no listing of {prefix!r} in bucket {bucket!r}, but {said}")
+        found = f"one of {page.get('Prefix', '')!r} in bucket {page.get('Name')!r}"
+        raise ForeignAnswer(action, f"no listing of {prefix!r} in bucket {bucket!r}, but {found}")
     other = next((key for key in keys if not key.startswith(prefix) or key <= after), None)
     if other is not None:
         raise ForeignAnswer(action, f"key {other!r} in a listing of what begins with {prefix!r} behind {after!r}")
@@ -74,13 +74,13 @@ def check_listing(
 
 def store_time(answer: Mapping[str, Any]) -> datetime | None:
     """When the store answered, by its own clock; None without a date. ForeignAnswer for an unreadable one."""
-    said = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
-    if not said:
+    date = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+    if not date:
         return None
     try:
-        moment = parsedate_to_datetime(said)
+        moment = parsedate_to_datetime(date)
     except ValueError as error:
-        raise ForeignAnswer("read the time", f"Date: {said!r:.80}, which is not a date") from error
+        raise ForeignAnswer("read the time", f"Date: {date!r:.80}, which is not a date") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # "-0000" is a time without a zone
 
 

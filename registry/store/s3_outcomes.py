@@ -7,9 +7,11 @@ from http import HTTPStatus
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
+    NoCredentialsError,
     ResponseStreamingError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
@@ -30,6 +32,7 @@ from registry.errors import (
 from registry.store.s3_answers import store_time
 
 SKEWED = "RequestTimeTooSkewed"
+_REGION = "x-amz-bucket-region"
 
 
 @contextlib.contextmanager
@@ -41,14 +44,18 @@ def outcomes(action: str, key: str) -> Generator[None]:
         raise _outcome(action, key, error) from error
     except (IncompleteReadError, ResponseStreamingError, FlexibleChecksumError) as error:
         raise StreamTorn(f"{action} {key}", str(error)) from error
-    except RecursionError as error:  # botocore follows a redirected HEAD with a HEAD, which is redirected again
-        raise ForeignAnswer(f"{action} {key}", "a redirection to elsewhere") from error
     except ResponseParserError as error:
         raise ForeignAnswer(f"{action} {key}", f"{error!s:.200}") from error
     except (HTTPClientError, BotoConnectionError) as error:
         raise StoreUnavailable(f"{action} {key}", str(error)) from error
     except BotoCoreError as error:
         raise StoreRefused(f"{action} {key}", str(error)) from error
+
+
+def lacks_credentials(error: Exception) -> bool:
+    """Whether AWS credentials could not be read: on an instance, its metadata service did not answer."""
+    missing = NoCredentialsError | CredentialRetrievalError
+    return isinstance(error, missing) or isinstance(error.__cause__, missing)
 
 
 def _outcome(action: str, key: str, error: ClientError) -> RegistryError:
@@ -62,8 +69,14 @@ def _outcome(action: str, key: str, error: ClientError) -> RegistryError:
 
 
 def _is_foreign(error: ClientError, code: str, status: int) -> bool:
-    """Whether an error has no S3 code: botocore then uses the status. An answer to HEAD has no body."""
-    return code.isdigit() and status < HTTPStatus.INTERNAL_SERVER_ERROR and error.operation_name != "HeadObject"
+    """Whether an error has no S3 code: botocore then uses the status.
+
+    An answer to HEAD has no body, but S3 names the region in every redirect.
+    """
+    if error.operation_name == "HeadObject":
+        headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        return HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST and _REGION not in headers
+    return code.isdigit() and status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def outcome(action: str, key: str, *, code: str, status: int, message: str) -> RegistryError:

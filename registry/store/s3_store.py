@@ -4,10 +4,9 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
 import hashlib
-import io
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -25,17 +24,27 @@ from registry.errors import (
     ForeignAnswer,
     ObjectExists,
     ObjectMissing,
+    RegistryError,
     StoreConflict,
     StoreUnavailable,
     StreamTorn,
 )
 from registry.store.local_files import removed_on_error
 from registry.store.object_info import Revision, Stored
-from registry.store.s3_answers import check_body, check_deleted, check_listing, check_object, check_written, store_time
+from registry.store.s3_answers import check_deleted, check_listing, check_object, check_written, store_time
 from registry.store.s3_outcomes import outcomes
 from registry.store.s3_uploads import PART_BYTES, create_in_parts, slices
 from registry.store.side_hash import hash_of
-from registry.store.transfer import REQUESTS_AT_ONCE, Transfer, in_order
+from registry.store.transfer import (
+    REQUESTS_AT_ONCE,
+    PendingRequest,
+    Transfer,
+    create_each,
+    get_each,
+    in_order,
+    outcome_of,
+    side_by_side,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -65,6 +74,15 @@ def s3_client(endpoint_url: str | None = None, region: str | None = None) -> "S3
     return boto3.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
 
 
+def _is_redirected(params: dict[str, Any], **_: object) -> None:
+    """Make botocore follow no redirect of HeadBucket.
+
+    After a redirect that names no region, botocore calls HeadBucket to find the bucket's. If that is redirected too, as
+    by the sign-in page of a network, it calls HeadBucket again, and so on until Python's recursion limit.
+    """
+    params["context"]["s3_redirect"]["redirected"] = True
+
+
 class S3Store:
     """A PrunableStore in a bucket of S3, or of any store with strong reads, ordered listing and `If-None-Match: *`."""
 
@@ -82,6 +100,7 @@ class S3Store:
         With `transfer_reads` it also moves what `get` reads, for a third of the processor time: right where many small
         objects are read. Its retries take longer than those of a client that gives up soon.
         """
+        client.meta.events.register("before-call.s3.HeadBucket", _is_redirected, unique_id="petpark")
         self._client = client
         self._bucket = bucket
         self._transfer = transfer
@@ -98,6 +117,20 @@ class S3Store:
             _repeat(lambda: create_in_parts(self._client, self._bucket, key, slices(body)), on=StoreConflict)
         else:
             _repeat(lambda: self._put(key, body), on=StoreConflict)
+
+    def create_each(self, objects: Iterable[tuple[str, bytes]]) -> Generator[RegistryError | None]:
+        """See ObjectStore."""
+        transfer = self._transfer
+        if transfer is None:
+            yield from create_each(self.create, objects)
+            return
+
+        def begin(each: tuple[str, bytes]) -> PendingRequest[RegistryError | None]:
+            begun = transfer.begin_create(self._bucket, *each)
+            return PendingRequest(result=lambda: self._stored(begun, *each), cancel=begun.cancel)
+
+        for begun in side_by_side(begin, objects):
+            yield begun.result()
 
     def create_from(self, key: str, path: Path, *, sha256: str | None = None) -> None:
         """See ObjectStore."""
@@ -127,6 +160,27 @@ class S3Store:
                 return self._object(Key=key)["Body"].read()
 
         return _repeat(read, on=StreamTorn)
+
+    def get_each(self, keys: Iterable[str]) -> Generator[bytes]:
+        """See ObjectStore."""
+        transfer = self._transfer
+        if transfer is None:
+            yield from get_each(self.get, keys)
+            return
+
+        def begin(key: str) -> PendingRequest[bytes]:
+            begun = transfer.begin_get(self._bucket, key, check=self._check_headers)
+
+            def result() -> bytes:
+                try:
+                    return begun.result()
+                except StreamTorn:
+                    return _repeat(lambda: self._receive(transfer, key), on=StreamTorn)
+
+            return PendingRequest(result=result, cancel=begun.cancel)
+
+        for begun in side_by_side(begin, keys):
+            yield begun.result()
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """See ObjectStore. Read range by range: no connection stays open between reads."""
@@ -221,6 +275,15 @@ class S3Store:
             self._check_clock(page)
             yield page
 
+    def _stored(self, begun: PendingRequest[None], key: str, body: bytes) -> RegistryError | None:
+        try:
+            begun.result()
+        except StoreConflict:
+            return outcome_of(lambda: self.create(key, body))
+        except RegistryError as error:
+            return error
+        return None
+
     def _put(self, key: str, body: bytes) -> None:
         with outcomes("write", key):
             answer = self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
@@ -257,15 +320,7 @@ class S3Store:
         return answer
 
     def _receive(self, transfer: Transfer, key: str) -> bytes:
-        body, seen = io.BytesIO(), dict[str, str]()
-
-        def check(headers: Mapping[str, str]) -> None:
-            seen.update(headers)
-            self._check_headers(headers)
-
-        transfer.receive(self._bucket, key, body.write, size=None, check=check, whole=True)
-        check_body(f"read {key}", seen, body.getvalue())
-        return body.getvalue()
+        return transfer.begin_get(self._bucket, key, check=self._check_headers).result()
 
     def _check_headers(self, headers: Mapping[str, str]) -> None:
         """ClockSkewed by the headers of an answer to the transfer, names in lower case."""

@@ -1,9 +1,12 @@
 """Moving whole objects: what may do it, and many requests side by side in bounded memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol
+
+from registry.errors import RegistryError
 
 PARTS_AT_ONCE = 4
 REQUESTS_AT_ONCE = 64
@@ -12,11 +15,29 @@ SMALL_BYTES = 1024 * 1024
 """Up to here an object is small: the time it takes is the wait for an answer, and many of them fit into memory."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PendingRequest[T]:
+    """A request that is in flight."""
+
+    result: Callable[[], T]
+    """Waits until it has ended and returns its result; may be called once."""
+    cancel: Callable[[], object]
+    """Cancels it: its result is no longer needed."""
+
+
 class Transfer(Protocol):
     """Something that moves whole objects faster than the client does: `registry.store.crt_transfer`."""
 
     def create(self, bucket: str, key: str, body: bytes) -> None:
         """Store `body` unless the key is taken: ObjectExists, StoreConflict, StoreUnavailable, StoreRefused."""
+        ...
+
+    def begin_create(self, bucket: str, key: str, body: bytes) -> PendingRequest[None]:
+        """Begin to store `body`; the result raises what `create` raises."""
+        ...
+
+    def begin_get(self, bucket: str, key: str, *, check: Callable[[Mapping[str, str]], None]) -> PendingRequest[bytes]:
+        """Begin to read a small object; the result raises what `receive` raises, and StreamTorn."""
         ...
 
     def receive(
@@ -27,11 +48,9 @@ class Transfer(Protocol):
         *,
         size: int | None,
         check: Callable[[Mapping[str, str]], None],
-        whole: bool = False,
     ) -> None:
         """Pass the object's bytes to `take`, in order. ObjectMissing and the others.
 
-        `whole`: in one piece, with the checksum that the store keeps among the headers.
         `check` gets the headers of the response, also of one that is an error, and may raise.
         """
         ...
@@ -55,15 +74,43 @@ def in_order[A, B](
                 future.cancel()
 
 
-def by_size[A, B](work: Callable[[A], B], items: Sequence[A], *, size: Callable[[A], int]) -> list[B]:
-    """The results in the order of `items`: small objects `REQUESTS_AT_ONCE`, the others `PARTS_AT_ONCE` at a time.
+def get_each(get: Callable[[str], bytes], keys: Iterable[str]) -> Generator[bytes]:
+    """`ObjectStore.get_each` with a thread for each request."""
+    yield from in_order(get, keys, at_once=REQUESTS_AT_ONCE)
 
-    The first error is raised when all that were begun have ended.
+
+def create_each(
+    create: Callable[[str, bytes], None], objects: Iterable[tuple[str, bytes]]
+) -> Generator[RegistryError | None]:
+    """`ObjectStore.create_each` with a thread for each request."""
+    yield from in_order(lambda each: outcome_of(lambda: create(*each)), objects, at_once=REQUESTS_AT_ONCE)
+
+
+def outcome_of(create: Callable[[], None]) -> RegistryError | None:
+    """Returns the error that `create` raises; None if it succeeds."""
+    try:
+        create()
+    except RegistryError as error:
+        return error
+    return None
+
+
+def side_by_side[A, B](
+    begin: Callable[[A], PendingRequest[B]], items: Iterable[A], *, at_once: int = REQUESTS_AT_ONCE
+) -> Generator[PendingRequest[B]]:
+    """Begin a request for each item, in order; at most `at_once` are in flight or not yet consumed.
+
+    One thread does it all. A thread per request takes twice the CPU time, because arriving data wakes one of the
+    threads, which then waits for the interpreter's lock.
     """
-    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as small, ThreadPoolExecutor(PARTS_AT_ONCE) as large:
-        begun = [(small if size(item) <= SMALL_BYTES else large).submit(work, item) for item in items]
-        try:
-            return [future.result() for future in begun]
-        finally:
-            for future in begun:
-                future.cancel()
+    ahead: deque[PendingRequest[B]] = deque()
+    try:
+        for item in items:
+            if len(ahead) >= at_once:
+                yield ahead.popleft()
+            ahead.append(begin(item))
+        while ahead:
+            yield ahead.popleft()
+    finally:
+        for begun in ahead:
+            begun.cancel()

@@ -4,13 +4,13 @@ import itertools
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from registry import layout
 from registry.clock import Clock, utc_now
-from registry.encoding import format_time
+from registry.encoding import format_time, sha256_hex
 from registry.errors import (
     DigestMismatch,
     FileCorrupted,
@@ -20,12 +20,13 @@ from registry.errors import (
     VersionMalformed,
     VersionMissing,
 )
+from registry.layout.model_store import Prefix, blob_key, object_prefix, version_key
 from registry.logs.log import Log, unbroken
 from registry.logs.repairs import Repairs
 from registry.store.blob_cache import BlobCache
 from registry.store.local_files import sha256_of
 from registry.store.object_store import ObjectStore
-from registry.store.transfer import by_size
+from registry.store.transfer import SMALL_BYTES, in_order
 from registry.version import StoredFile, Version, check_name
 from registry.versions.upload import GRACE, Sending
 
@@ -53,8 +54,8 @@ class Catalog:
         self._repairs = Repairs(store, model)
         self.log = Log(
             store=store,
-            prefix=layout.object_prefix(model, layout.Prefix.VERSIONS),
-            key=lambda number: layout.version_key(model, number),
+            prefix=object_prefix(model, Prefix.VERSIONS),
+            key=lambda number: version_key(model, number),
         )
 
     def publish(
@@ -146,12 +147,15 @@ class Catalog:
         """
         for folder in {directory, *((directory / file.name).parent for file in version.files)}:
             folder.mkdir(parents=True, exist_ok=True)
-        paths = by_size(
-            lambda file: self._fetch(file, directory / file.name), version.files, size=lambda file: file.bytes
-        )
+        paths = {file.name: directory / file.name for file in version.files}
+        small = [file for file in version.files if file.bytes <= SMALL_BYTES]
+        self._fetch_small([file for file in small if not self._is_here(file, paths[file.name])], paths)
+        large = [file for file in version.files if file.bytes > SMALL_BYTES]
+        for _ in in_order(lambda file: self._fetch_large(file, paths[file.name]), large):
+            pass
         if self._cache is not None:
             self._cache.evict(spare=(file.sha256 for file in version.files))
-        return {file.name: path for file, path in zip(version.files, paths, strict=True)}
+        return paths
 
     def verify(self, version: Version) -> None:
         """Read every byte of `version` from the store and compare it with what the version promises; FileCorrupted."""
@@ -168,6 +172,10 @@ class Catalog:
             found = [*filter(None, (self._version_or_none(number, body) for number, body in read)), *found]
         return found
 
+    def readable(self) -> list[Version]:
+        """All versions that can be read, ascending; damaged ones are skipped."""
+        return self.recent(len(self.numbers()))
+
     def _send(self, files: Mapping[str, Path], latest: Sequence[Version]) -> list[StoredFile]:
         """Store what is missing. Takes at most so long that no blob that was seen can be collected before the end."""
         known = {file.sha256 for version in latest for file in version.files}
@@ -176,7 +184,7 @@ class Catalog:
             sending = Sending(self._store, self.model, known=known)
             sent = sending.send(files)
             if not sending.old.keys() <= known:
-                known |= {file.sha256 for version in self.recent(len(self.numbers())) for file in version.files}
+                known |= {file.sha256 for version in self.readable() for file in version.files}
             sending.refuse_forgotten(known)
             if self._monotonic() - began < GRACE.total_seconds() / 4:
                 return sent
@@ -205,30 +213,62 @@ class Catalog:
     def _parse(self, number: int, body: bytes) -> Version:
         version = Version.from_bytes(body)
         if (version.model, version.number) != (self.model, number):
-            raise VersionMalformed(f"{version.title} in its place", key=layout.version_key(self.model, number))
+            raise VersionMalformed(f"{version.title} in its place", key=version_key(self.model, number))
         return version
 
-    def _fetch(self, file: StoredFile, path: Path) -> Path:
+    def _is_here(self, file: StoredFile, path: Path) -> bool:
+        """Whether `path` already has the right bytes, or could be copied from the cache."""
         if path.is_file() and sha256_of(path) == file.sha256:
-            return path
-        if self._cache is not None and self._cache.copy_to(file.sha256, path):
-            return path
-        part = path.parent / f".part-{secrets.token_hex(8)}"
-        try:
-            self._receive(file, part)
-            if self._cache is not None:
-                self._cache.keep(file.sha256, part)
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        return path
+            return True
+        return self._cache is not None and self._cache.copy_to(file.sha256, path)
 
-    def _receive(self, file: StoredFile, path: Path) -> None:
-        """The file's bytes at `path`, if they are the right ones; FileCorrupted."""
-        try:
-            actual = self._store.download(layout.blob_key(self.model, file.sha256), path, size=file.bytes)
-        except ObjectMissing as error:
-            raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual="no such blob") from error
-        if actual != file.sha256:
-            raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual=f"sha256 {actual}")
+    def _fetch_small(self, files: Sequence[StoredFile], paths: Mapping[str, Path]) -> None:
+        with closing(self._store.get_each(self._blob(file) for file in files)) as bodies:
+            for file in files:
+                try:
+                    body = next(bodies)
+                except ObjectMissing as error:
+                    raise _no_blob(file) from error
+                _check(file, sha256_hex(body))
+                with _new_file(paths[file.name]) as part:
+                    part.write_bytes(body)
+                    self._keep(file, part)
+
+    def _fetch_large(self, file: StoredFile, path: Path) -> None:
+        if self._is_here(file, path):
+            return
+        with _new_file(path) as part:
+            try:
+                actual = self._store.download(self._blob(file), part, size=file.bytes)
+            except ObjectMissing as error:
+                raise _no_blob(file) from error
+            _check(file, actual)
+            self._keep(file, part)
+
+    def _blob(self, file: StoredFile) -> str:
+        return blob_key(self.model, file.sha256)
+
+    def _keep(self, file: StoredFile, path: Path) -> None:
+        if self._cache is not None:
+            self._cache.keep(file.sha256, path)
+
+
+@contextmanager
+def _new_file(path: Path) -> Generator[Path]:
+    """A temporary path that is renamed to `path` at the end of the block; on an error it is deleted."""
+    part = path.parent / f".part-{secrets.token_hex(8)}"
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _check(file: StoredFile, actual: str) -> None:
+    if actual != file.sha256:
+        raise FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual=f"sha256 {actual}")
+
+
+def _no_blob(file: StoredFile) -> FileCorrupted:
+    return FileCorrupted(file.name, expected=f"sha256 {file.sha256}", actual="no such blob")

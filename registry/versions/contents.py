@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from registry.layout import Prefix
+from registry.layout.model_store import Prefix
 from registry.store.object_store import ObjectStore
 
 _NUMBERED = r"\d{8}\.json"

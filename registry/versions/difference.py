@@ -8,7 +8,7 @@ from registry.version import StoredFile, Version
 
 @dataclass(frozen=True, kw_only=True)
 class Change[T]:
-    """A value in both versions; None where one has none."""
+    """A value in both versions; None if one has none."""
 
     before: T | None
     after: T | None

@@ -134,9 +134,11 @@ _LACKS = (
         fix="LocalStack: `machine_images`",
     ),
     Lacking(
-        behaviour="Step Functions' tokens, stops and user data, and JSONata",
+        behaviour="Step Functions' tokens, missing heartbeats, stops and user data, and JSONata",
         tests=(
             "test_workflows.py::test_a_retried_task_has_a_new_token_and_the_old_ones_worker_is_refused",
+            "test_workflows.py::test_a_missing_heartbeat_has_another_error_than_a_timeout",
+            "test_workflows.py::test_task_results_are_accepted_while_another_execution_starts",
             "test_workflows.py::test_an_execution_that_waits_for_a_token_can_be_stopped",
             "test_workflows.py::test_user_data_reaches_an_instance_encoded_once",
             "test_workflows.py::test_jsonata_needs_no_java",

@@ -29,7 +29,7 @@ _LACKS = (
             "test_services.py::test_an_instance_refresh_replaces_every_member",
             "test_services.py::test_an_update_keeps_the_mixed_instances_policy_it_does_not_name",
         ),
-        fix="groups that launch, replace and register instances: its `autoscaling` module anew",
+        fix="groups that launch, replace and register instances: its `autoscaling` module, rewritten",
     ),
     Lacking(
         behaviour="policies that hold for the account's administrator: root passes buckets, keys and trust policies",
@@ -81,6 +81,11 @@ _LACKS = (
     Lacking(
         behaviour="a new token for each attempt of a task: a dead worker's answer counts for the next attempt",
         tests=("test_workflows.py::test_a_retried_task_has_a_new_token_and_the_old_ones_worker_is_refused",),
+        fix="LocalStack: `step_functions`",
+    ),
+    Lacking(
+        behaviour="missing heartbeats: a silent worker is noticed when its task takes too long",
+        tests=("test_workflows.py::test_a_missing_heartbeat_has_another_error_than_a_timeout",),
         fix="LocalStack: `step_functions`",
     ),
     Lacking(

@@ -53,7 +53,7 @@ class Product:
     starter: str
     """The module of `emulator_plugin` that `python -m` runs."""
     settings: Callable[[EmulatorPaths], Mapping[str, str]]
-    """Environment variables that it needs, besides those that every emulator gets."""
+    """Environment variables that it needs, in addition to those that every emulator gets."""
     lacks: tuple[Lacking, ...] = ()
 
     def explain(self, error: str) -> Lacking | None:
@@ -64,7 +64,7 @@ class Product:
 def optional(
     name: str, *, settings: Callable[[EmulatorPaths], Mapping[str, str]], lacks: tuple[Lacking, ...]
 ) -> Product:
-    """Describe an emulator besides the default: everything that belongs to it is named after it."""
+    """Describe an emulator other than the default: everything that belongs to it is named after it."""
     key = name.lower()
     return Product(
         key=key,

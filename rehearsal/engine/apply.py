@@ -1,4 +1,4 @@
-"""Carries out steps: marks each as pending in the state, calls the provider, records what came of it."""
+"""Carries out steps: marks each as pending in the state, calls the provider, records the result."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence

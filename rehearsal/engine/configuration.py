@@ -55,7 +55,7 @@ type Setting = str | bool | int | float | Secret | Mapping[str, Any] | list[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class StackConfig:
-    """A stack's configuration with every key in full (`project:key`) and every value as the SDK wants it: text."""
+    """A stack's configuration with complete keys (`project:key`) and values in the SDK's form: text."""
 
     values: Mapping[str, str]
     secret_keys: frozenset[str]
@@ -179,7 +179,7 @@ def _endpoint(given: Any) -> str:
 
 
 def _parsed(text: str) -> Any:
-    """A configuration text as JSON where it is an object, a list or a boolean; otherwise as it is."""
+    """A configuration text parsed as JSON if it is an object, a list or a boolean; otherwise unchanged."""
     if text[:1] in ("{", "[") or text in ("true", "false"):
         try:
             return json.loads(text)

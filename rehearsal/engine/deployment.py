@@ -49,11 +49,11 @@ class Deployment:
             self._idle.wait_for(lambda: self._busy == 0)
 
     def fail(self) -> None:
-        """Let no further step begin."""
+        """Start no more steps."""
         self._failed.set()
 
     def register(self, goal: Goal) -> Record:
-        """Bring one resource to what the program wants; raises `EngineError` if that did not succeed.
+        """Bring one resource to its declared state. Raises `EngineError` if that fails.
 
         Returns its record: of a component with its inputs as outputs, in a preview with an empty id if that is unknown.
         """

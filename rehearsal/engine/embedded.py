@@ -59,15 +59,21 @@ class EmbeddedEngine:
         passphrase: str,
         provider: Path | None = None,
         on_event: Callable[[Event], None] | None = None,
+        before_reference: Callable[[str], None] = lambda _stack: None,
         parallel: int = 16,
     ) -> None:
-        """`config`: each stack's settings on top of its `Pulumi.<stack>.yaml`; `provider` is found if not given."""
+        """`config`: each stack's settings on top of its `Pulumi.<stack>.yaml`; `provider` is found if not given.
+
+        `before_reference` is called before a StackReference to another stack of the project is answered. It may wait
+        until that stack's outputs are known: meanwhile everything is deployed that does not need them.
+        """
         self._project = Project.read(project_dir.resolve())
         self._state_dir = state_dir.resolve()
         self._config = config
         self._passphrase = passphrase
         self._provider = provider
         self._on_event = on_event
+        self._before_reference = before_reference
         self._parallel = parallel
         self._cancelled = threading.Event()
 
@@ -236,7 +242,10 @@ class EmbeddedEngine:
             raise ConfigurationRefused(
                 f"The stack reference {name!r} must be {ORGANIZATION}/<project>/<stack>, <project>/<stack> or <stack>."
             )
-        state = self._read(stack, path[-1] if path else None)
+        project = path[-1] if path else self._project.name
+        if project == self._project.name:
+            self._before_reference(stack)
+        state = self._read(stack, project)
         if not state.resources:
             raise self._missing(stack)
         return state.outputs()

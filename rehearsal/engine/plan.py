@@ -1,4 +1,4 @@
-"""From what the program wants of a resource to the step to take: inputs, names, the provider's plan, the difference.
+"""From a declared resource to the step to take: inputs, names, the provider's plan, the difference.
 
 Nothing here changes the cloud or the state.
 """
@@ -55,7 +55,7 @@ def intend(resources: Resources, goal: Record, old: Record | None) -> Intent:
 
 
 def intend_replacement(resources: Resources, intent: Intent) -> Intent:
-    """The intent to create anew what `intent` found impossible to change."""
+    """The intent to replace a resource that `intent` cannot update."""
     record, rule = intent.record, intent.kind.row.autoname
     tainted = intent.old is not None and intent.old.tainted
     if record.autonamed and rule is not None and not tainted:  # the old one still has its name for a while
@@ -83,7 +83,7 @@ def changes(resources: Resources, intent: Intent) -> tuple[Change, ...]:
 
 
 def drift(resources: Resources, record: Record, fresh: Record) -> tuple[Change, ...]:
-    """How the resource, read anew as `fresh`, differs from what the program last wanted.
+    """How the resource, just read as `fresh`, differs from what the program last declared.
 
     The official engine's rule (`RefreshStep` in pkg/resource/deploy/step.go): drift is what an `up` of the unchanged
     program would undo, reported the other way round. What only AWS sets is not drift. Drift that `record` already

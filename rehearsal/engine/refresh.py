@@ -23,7 +23,7 @@ _ABSENT = re.compile(
 
 
 def refresh_all(worker: Worker, *, parallel: int, cancelled: Callable[[], bool]) -> None:
-    """Read every resource of the stack; what drifted is reported and recorded, what is gone is forgotten.
+    """Read every resource of the stack. Report and record drift; remove deleted resources from the state.
 
     A difference in what only AWS sets is saved and counted as "same", as the official engine does; what the program
     wanted and no longer is, is an update.
@@ -56,7 +56,7 @@ def _refresh(worker: Worker, record: Record) -> None:
 
 
 def _refreshed(resources: Resources, record: Record) -> Record | None:
-    """`record` as the resource is now; None if it is gone."""
+    """`record` with the resource's current state; None if it no longer exists."""
     if record.provider_state is None:
         return record.settled()
     kind = resources.kind(record.type)
@@ -74,7 +74,7 @@ def recover(state: State, resources: Resources, *, report: Callable[[str], None]
             _recover_creation(state, resources, record, report, lost)
         elif record.pending:
             verb = "deleted" if record.pending == "delete" else "updated"
-            report(f"{record.label} was being {verb} when the last operation was cut off; read it anew.")
+            report(f"{record.label} was being {verb} when the last operation was interrupted; read it again.")
             fresh = _refreshed(resources, record)
             if fresh is None:
                 state.forget(record)

@@ -282,8 +282,8 @@ class State:
         return f'{lines},\n"resources": [\n{resources}\n],\n"pending_deletes": [\n{pending_deletes}\n]}}\n'
 
     def _text(self, record: Record) -> str:
-        """The record's text, kept as long as the record: sealing anew would change every line at every step."""
-        # The record is kept beside its text, so that no other object can come to have its id.
+        """The record's text, kept as long as the record: encrypting it again would change every line at every step."""
+        # The record is kept with its text, so that no other object can get its id.
         if id(record) not in self._texts:
             self._texts[id(record)] = (record, to_json(record, self._seal))
         return self._texts[id(record)][1]
@@ -297,16 +297,18 @@ def _load(file: Path) -> dict[str, Any] | None:
     except OSError as error:
         raise StateUnreadable(f"The state file {file} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise StateUnreadable(f"The state file {file} is not JSON; restore it or delete it and start anew.") from error
+        raise StateUnreadable(
+            f"The state file {file} is not JSON; restore it, or delete it and start again."
+        ) from error
     found = raw.get("format") if isinstance(raw, dict) else None
     if type(found) is int and found != _FORMAT:
         wrote = "An earlier" if found < _FORMAT else "A later"
         raise StateUnreadable(
             f"{wrote} version of petpark wrote the state file {file} (format {found}; this version reads {_FORMAT}). "
-            "Destroy the stack with that version. Or delete the file and start anew; its resources then stay."
+            "Destroy the stack with that version. Or delete the file and start again; its resources then remain."
         )
     if type(found) is not int or not _is_whole(raw):
-        raise StateUnreadable(f"The state file {file} is damaged; restore it or delete it and start anew.")
+        raise StateUnreadable(f"The state file {file} is damaged; restore it, or delete it and start again.")
     return raw
 
 

@@ -13,7 +13,7 @@ RENEW_BEFORE = timedelta(minutes=20)  # botocore asks again 15 minutes before th
 
 @dataclass(frozen=True, kw_only=True)
 class RoleSession:
-    """A role and credentials for it, in the metadata service's own words."""
+    """A role and its credentials, in the metadata service's format."""
 
     role: str
     document: Mapping[str, str]
@@ -32,7 +32,7 @@ class RoleCredentials:
         self._session: RoleSession | None = None
 
     def current(self) -> RoleSession | None:
-        """Credentials that last a while yet, or None where the profile has no role."""
+        """Credentials that last a while yet, or None if the profile has no role."""
         with self._lock:
             if self._session is None or self._session.expires - datetime.now(UTC) < RENEW_BEFORE:
                 self._session = self._assume()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from registry.layout import Variable
+from registry.layout.variables import Variable
 from rehearsal.instances.cloud import Instance
 from rehearsal.instances.metadata import MetadataService
 from rehearsal.sandbox.processes import descendants, send

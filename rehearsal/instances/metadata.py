@@ -31,7 +31,7 @@ class NoAddressFree(Exception):
 class MetadataService:
     """Answers for one instance. Its listening socket is also what claims the instance's address on this machine.
 
-    `look` reads the instance afresh (tags change); `credentials` gives the role's, None where there is no role.
+    `look` reads the instance again (tags change); `credentials` returns the role's, None if there is no role.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class MetadataService:
         self._credentials = credentials
         self._tokens: dict[str, float] = {}
         self._notice: datetime | None = None
+        self._rebalance: datetime | None = None
         self._server = _claim(instance, self)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name=f"imds-{instance.id}", daemon=True
@@ -80,6 +81,13 @@ class MetadataService:
     def give_notice(self, moment: datetime | None) -> None:
         """Announce a spot interruption at `moment`, or take the notice back."""
         self._notice = moment
+
+    def recommend_rebalance(self, moment: datetime) -> None:
+        """Recommend since `moment` to move elsewhere.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html
+        """
+        self._rebalance = moment
 
     def grant(self, seconds: int) -> str:
         """A session token that lasts so long."""
@@ -129,6 +137,8 @@ class MetadataService:
         if self._notice:
             action = {"action": "terminate", "time": stamp(self._notice)}
             leaves |= {"spot/instance-action": json.dumps(action), "spot/termination-time": stamp(self._notice)}
+        if self._rebalance:
+            leaves["events/recommendations/rebalance"] = json.dumps({"noticeTime": stamp(self._rebalance)})
         document = json.dumps(self._document(), indent=2)
         return {f"meta-data/{name}": value for name, value in leaves.items()} | {
             "dynamic/instance-identity/document": document

@@ -138,8 +138,8 @@ class InstanceRunner:
                 check=True,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            said = getattr(error, "stderr", None) or error
-            raise CommandFailed(f"{shlex.join(command)} on {instance_id} failed: {said}") from error
+            reason = getattr(error, "stderr", None) or error
+            raise CommandFailed(f"{shlex.join(command)} on {instance_id} failed: {reason}") from error
         return done.stdout
 
     def sandbox(self, instance_id: str) -> Path:
@@ -177,11 +177,15 @@ class InstanceRunner:
         record = self._record(instance_id)
         moment = datetime.now(UTC) + timedelta(seconds=notice_seconds)
         record.machine.metadata.give_notice(moment)
-        self._tell(instance_id, "notice", time=stamp(moment))
+        self._emit(instance_id, "notice", time=stamp(moment))
         record.timer = threading.Timer(notice_seconds, self._terminate, [instance_id])
         record.timer.daemon = True
         record.timer.start()
         facts.announce_interruption(self._cloud, instance_id)
+
+    def recommend_rebalance(self, instance_id: str) -> None:
+        """Recommend to move a spot instance's work elsewhere, in its metadata; the instance stays."""
+        self._record(instance_id).machine.metadata.recommend_rebalance(datetime.now(UTC))
 
     # From the emulator to the machines
 
@@ -194,7 +198,7 @@ class InstanceRunner:
                     self._reconcile(ids)
                 everything = False
             except (BotoCoreError, ClientError) as problem:
-                self._tell("", "trouble", problem=str(problem))
+                self._emit("", "trouble", problem=str(problem))
                 everything = True  # missed events are found by reading all instances
                 self._stopping.wait(RETRY_SECONDS)
 
@@ -257,7 +261,7 @@ class InstanceRunner:
         self._enter(record, "shutting-down", tell=False)
 
         def halt() -> None:
-            self._tell(record.machine.instance.id, "shutting-down", why="asked")
+            self._emit(record.machine.instance.id, "shutting-down", why="asked")
             record.machine.halt(self._grace_seconds)
 
         threading.Thread(target=halt, name=f"halt-{record.machine.instance.id}", daemon=True).start()
@@ -267,7 +271,7 @@ class InstanceRunner:
     def _hear(self, instance_id: str, event: str, detail: Mapping[str, Any]) -> None:
         record = self._record(instance_id)
         if event in {"user-data", "unit"}:
-            self._tell(instance_id, event, **detail)
+            self._emit(instance_id, event, **detail)
         elif event == "halting" and detail["why"] != "asked":
             self._enter(record, "shutting-down", **detail)
         elif event == "halted" and not self._stopping.is_set():
@@ -276,7 +280,7 @@ class InstanceRunner:
             self._settle(record, detail["why"])
 
     def _settle(self, record: _Record, why: str) -> None:
-        """A machine is down: make that so in the emulator too where nobody requested it, and note how it ended."""
+        """A machine has ended: stop its instance in the emulator too if nobody requested it, and note how it ended."""
         instance_id = record.machine.instance.id
         if why == KILLED and record.state == "running":
             self._enter(record, "shutting-down", why=why)
@@ -285,7 +289,7 @@ class InstanceRunner:
                 facts.end(self._ec2, instance_id)
             left = facts.describe(self._ec2, [instance_id])
         except (BotoCoreError, ClientError) as problem:
-            self._tell(instance_id, "trouble", problem=str(problem))
+            self._emit(instance_id, "trouble", problem=str(problem))
             left = []
         if left and left[0].state != "terminated":
             self._enter(record, "stopped", why=why)
@@ -298,7 +302,7 @@ class InstanceRunner:
         try:
             self._ec2.terminate_instances(InstanceIds=[instance_id])
         except (BotoCoreError, ClientError) as problem:
-            self._tell(instance_id, "trouble", problem=str(problem))
+            self._emit(instance_id, "trouble", problem=str(problem))
 
     # Bookkeeping
 
@@ -312,12 +316,12 @@ class InstanceRunner:
 
     def _enter(self, record: _Record, state: State, *, tell: bool = True, **detail: Any) -> None:
         if tell:
-            self._tell(record.machine.instance.id, state, **detail)
+            self._emit(record.machine.instance.id, state, **detail)
         with self._changed:
             record.state = state
             self._changed.notify_all()
 
-    def _tell(self, instance_id: str, kind: str, **detail: Any) -> None:
+    def _emit(self, instance_id: str, kind: str, **detail: Any) -> None:
         self._on_event(InstanceEvent(instance_id=instance_id, kind=kind, at=datetime.now(UTC), detail=detail))
 
 

@@ -52,14 +52,14 @@ class StateChanges:
         return list(dict.fromkeys(_instance_ids(messages)))
 
     def wake(self, *ids: str) -> None:
-        """End a `wait` at once, with `ids`; an emulator that is gone has ended it already."""
+        """End a `wait` now, with `ids`; if the emulator has ended, so has the wait."""
         try:
             self._sqs.send_message(QueueUrl=self._queue, MessageBody=json.dumps({"wake": ids}))
         except (BotoCoreError, ClientError):
             return
 
     def close(self) -> None:
-        """Unsubscribe and delete the rule and the queue; an emulator that is gone has none."""
+        """Unsubscribe and delete the rule and the queue; an emulator that has ended has none."""
         try:
             self._events.remove_targets(Rule=self._name, Ids=["runner"])
             self._events.delete_rule(Name=self._name)

@@ -51,7 +51,7 @@ class LoadBalancer:
         resolve: Callable[[str], str],
         host: str = "127.0.0.1",
         port: int = 0,
-        refresh_seconds: float = 1.0,
+        refresh_seconds: float = 2.0,
     ) -> None:
         self._elbv2: Any = emulator.client("elbv2")
         self._arn = load_balancer_arn

@@ -95,7 +95,7 @@ class Channel:
         await self._writer.drain()
 
     async def receive_request(self) -> Request | None:
-        """The next request and its body; None when the client has gone. Raises `BodyTooLarge`."""
+        """The next request and its body; None if the client has disconnected. Raises `BodyTooLarge`."""
         head = await self.receive()
         if not isinstance(head, h11.Request):
             return None

@@ -84,7 +84,7 @@ def fetch_provider(
         )
         binary = newest_in(tools)
         if binary is None:
-            raise InstallFailed(f"{name} was unpacked, but its binary is gone again.", next_step="Run it again.")
+            raise InstallFailed(f"{name} was unpacked, but its binary no longer exists.", next_step="Run it again.")
         record(binary)
     return binary
 

@@ -103,7 +103,7 @@ class Place:
 
 
 def draw(resources: Iterable[Resource], *, title: str) -> str:
-    """The stack as one SVG element, ready to stand in a page or a file of its own; `title` is what it shows."""
+    """The stack as one SVG element, for a page or a separate file; `title` describes it."""
     boxes, needs = components(resources)
     order, chains = arrange(boxes, without_detours(needs))
     places = _place(order, boxes)
@@ -208,8 +208,8 @@ def _draw_box(box: Box, place: Place) -> str:
         lines.append(
             _text(_INDENT, _HEAD + _LINE * (_LINES + 1), f"and {sum(many for _, _, many in rest)} more", "a-soft")
         )
-    said = any(part in box.title.lower() for part in (box.name.replace("-", " "), box.name.removesuffix("s")))
-    beside = "" if said else f'<tspan class="a-soft" dx="7">{escape(box.name)}</tspan>'
+    is_named = any(part in box.title.lower() for part in (box.name.replace("-", " "), box.name.removesuffix("s")))
+    beside = "" if is_named else f'<tspan class="a-soft" dx="7">{escape(box.name)}</tspan>'
     return (
         f'<g transform="translate({place.x:g} {place.y:g})" class="a-{_character(box)}">'
         f'<rect class="a-box" width="{_WIDTH}" height="{box.height}" rx="6"/>'

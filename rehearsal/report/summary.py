@@ -13,11 +13,12 @@ from markupsafe import Markup
 from petpark.models.gates import Verdict
 from registry.identity import person
 from rehearsal.demo_users import DemoUser
-from rehearsal.report import architecture, pictures, timeline
+from rehearsal.report import architecture, pictures, stages, timeline
 from rehearsal.report.architecture import Resource
+from rehearsal.report.stages import StageRecord
 from rehearsal.report.steps import StepRecord
 from rehearsal.report.timeline import Release
-from rehearsal.scenario.traffic import TrafficReport
+from rehearsal.scenario.moves.traffic import TrafficReport
 
 JSON_NAME = "summary.json"
 HTML_NAME = "summary.html"
@@ -77,7 +78,7 @@ class Visit:
 class Dataset:
     """The photos that the rehearsal was about. `skipped` are (path, reason).
 
-    `report` is the file name of the page on their quality, beside the summary; empty if there is none.
+    `report` is the file name of the page on their quality, next to the summary; empty if there is none.
     """
 
     source: str
@@ -110,7 +111,7 @@ class RehearsalFacts:
     gates: Mapping[int, Sequence[Verdict]] = field(default_factory=dict[int, Sequence[Verdict]])
     """How each version that was trained did at the stack's gates."""
     people: Sequence[DemoUser] = ()
-    """Who could act; who did, the steps and releases say."""
+    """Who could act; steps and releases record who did."""
     stacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Outputs by stack."""
     resources: Mapping[str, Sequence[Resource]] = field(default_factory=dict[str, Sequence[Resource]])
@@ -120,6 +121,8 @@ class RehearsalFacts:
     traffic: TrafficReport | None = None
     visits: Sequence[Visit] = ()
     """What a camera saw meanwhile."""
+    stages: Sequence[StageRecord] = ()
+    """What the pipeline's executions did, stage by stage."""
     elapsed: float | None = None
     """Seconds from start to end; steps may run side by side, so their sum can be more."""
     recipe: str = ""
@@ -134,13 +137,13 @@ class RehearsalFacts:
 
     @property
     def rolled_back_in(self) -> float | None:
-        """Seconds until the last endpoint answered from the version before; None if nobody measured."""
+        """Seconds until the last endpoint served the previous version; None if not measured."""
         measured = [r.answered_after for r in self.releases if r.what == "rollback" and r.answered_after is not None]
         return max(measured, default=None)
 
     @property
     def seconds(self) -> float:
-        """Time from start to end, or of all steps together where nobody said."""
+        """Time from start to end, or the sum of all steps if unknown."""
         return self.elapsed if self.elapsed is not None else sum(step.seconds for step in self.steps)
 
 
@@ -155,6 +158,7 @@ def to_json(facts: RehearsalFacts) -> dict[str, Any]:
     """The contract of `summary.json`: what anything outside can hold on to."""
     return {
         "steps": [{"name": step.name, "seconds": round(step.seconds, 3), "ok": step.ok} for step in facts.steps],
+        "pipeline": stages.to_json(facts.stages),
         "endpoints": dict(facts.endpoints),
         "emulator": {"url": facts.emulator_url, "region": facts.region},
         "recipe": facts.recipe,
@@ -189,6 +193,7 @@ def render(facts: RehearsalFacts) -> str:
         timeline=Markup(timeline.draw(facts.releases)) if facts.releases else None,  # noqa: S704  escapes what it draws
         drawings=[_drawing(stack, resources) for stack, resources in facts.resources.items()],
         acts=_acts(facts),
+        pipelines=stages.drawn(facts.stages),
         visits=[(visit, visit.picture and pictures.thumbnail(visit.picture, _THUMBNAIL)) for visit in facts.visits],
         person=person,
     )
@@ -226,7 +231,7 @@ def _drawing(stack: str, resources: Sequence[Resource]) -> tuple[str, int, Marku
 
 
 def headline(facts: RehearsalFacts) -> str:
-    """What came of it, in one sentence."""
+    """The result in one sentence."""
     failed = next((step for step in facts.steps if not step.ok), None)
     if failed is not None:
         return f"The rehearsal stopped at “{failed.name}”."

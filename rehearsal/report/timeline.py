@@ -11,7 +11,7 @@ class Release:
     """A channel moved.
 
     `at` counts seconds since the rehearsal's start; `what` is `promote` or `rollback`; `answered_after` are the
-    seconds until every endpoint that follows the channel answered from `version`, None where nobody measured it.
+    seconds until every endpoint that follows the channel answered from `version`, None if nobody measured it.
     `by` is the ARN of the person who moved it.
     """
 

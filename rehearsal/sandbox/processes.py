@@ -39,7 +39,7 @@ def descendants(root: int) -> list[int]:
 
 
 def send(pids: Sequence[int], number: signal.Signals) -> None:
-    """Signal processes; those already gone are no error."""
+    """Send a signal to processes; those that have ended are no error."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)

@@ -91,7 +91,7 @@ class Units:
         self._closed = True
 
     def ended(self, unit: Unit, code: int) -> None:
-        """A unit's main process has ended: start it again where it wants that."""
+        """A unit's main process has ended: restart it if the unit says so."""
         lasted = time.monotonic() - unit.started
         unit.pid, unit.code = None, code
         unit.idle.set()

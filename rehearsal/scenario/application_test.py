@@ -10,7 +10,8 @@ import httpx
 import numpy as np
 
 from petpark.targets.target import Target
-from registry.layout import Role, photo_key
+from registry.layout.data_lake import photo_key
+from registry.layout.roles import Role
 from rehearsal.report.summary import Accuracy, Prediction
 from training.dataset import load_manifest
 from training.evaluation.figures.metrics import evaluate

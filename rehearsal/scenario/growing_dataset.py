@@ -1,4 +1,4 @@
-"""A folder of photos as it was at first: half of each class, so that the second training has what came since."""
+"""The first half of each class of a folder of photos, so that the second training has additional photos."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from training.dataset.sources import Candidate, FolderSource
 
 LEAST: Final = 100
-"""Photos of each class from which on half of them are enough to begin with."""
+"""Minimum photos per class for which half of them suffice for the first training."""
 
 
 def count(photos: Path) -> dict[str, int]:

@@ -1,1 +1,1 @@
-"""API keys: records, the log that they are read from, rate limits, and authentication."""
+"""API keys: records, their log, rate limits and authentication."""

@@ -1,5 +1,6 @@
-"""API-key authentication: who calls, with which scope, and within which rate limit."""
+"""API-key authentication: callers, their scopes and their rate limits."""
 
+import functools
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ type Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(kw_only=True)
 class Caller:
-    """An authenticated caller with the state of its rate limit. `key` None: no key, where none is required."""
+    """An authenticated caller with the state of its rate limit. `key` None: no key was sent, and none is required."""
 
     key: ApiKey | None
     rate_limit: RateLimitState | None = None
@@ -37,7 +38,7 @@ class Caller:
 
 
 class ApiKeysState(TypedDict):
-    """What `/v1/model` shows of API keys."""
+    """The API-key fields of `/v1/model`."""
 
     required: Annotated[bool, msgspec.Meta(description="Whether callers need an API key")]
     known: Annotated[int, msgspec.Meta(description="Keys known here")]
@@ -45,9 +46,9 @@ class ApiKeysState(TypedDict):
 
 
 class ApiKeyAuth:
-    """Authenticates requests. `ring` None: the endpoint has no keys, so nothing that requires one is possible.
+    """Authenticates requests. `ring` None: the endpoint has no keys, so operations that require one are refused.
 
-    Without `required`, callers without a key may classify; a key that is sent is checked all the same.
+    Without `required`, callers without a key may classify; a key that is sent is checked anyway.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class ApiKeyAuth:
         self._callers = Counter(
             "petpark_callers", "Requests, by result of authentication", ("outcome",), registry=metrics.registry
         )
+        self._callers_of = functools.cache(self._callers.labels)
 
     def to_json(self) -> ApiKeysState:
         """Returns it as in `/v1/model`."""
@@ -77,17 +79,17 @@ class ApiKeyAuth:
         }
 
     def enter(self, headers: Mapping[str, str], scope: KeyScope = KeyScope.CLASSIFY) -> Caller:
-        """Authenticate the caller by its headers (names in lower case). Raises `Problem` (401, 403, 429, 503)."""
+        """Returns the caller of these headers (names in lower case). Raises `Problem` (401, 403, 429, 503)."""
         try:
             caller = self._enter(headers, scope)
         except Problem as problem:
             self._callers.labels(problem.kind.name).inc()
             raise
-        self._callers.labels("anonymous" if caller.key is None else "key").inc()
+        self._callers_of("anonymous" if caller.key is None else "key").inc()
         return caller
 
     def knows(self, headers: Mapping[str, str]) -> bool:
-        """Whether the headers have a valid key; nothing is counted or refused."""
+        """Returns whether the headers have a valid key, without counting or refusing."""
         try:
             shown = _shown(headers)
             if shown is None:
@@ -103,7 +105,7 @@ class ApiKeyAuth:
             caller.rate_limit = self._rates.charge(caller.key, photos - 1)
 
     def guard(self, endpoint: Endpoint, scope: KeyScope = KeyScope.CLASSIFY) -> Endpoint:
-        """Require authentication for `endpoint`, which finds the `Caller` in the request's state."""
+        """Returns `endpoint` with authentication; the `Caller` is in the request's state."""
 
         async def guarded(request: Request) -> Response:
             caller = self.enter(request.headers, scope)

@@ -1,8 +1,8 @@
-"""All API keys of one stack's endpoint: a numbered log of write-once objects, each the whole state after one change.
+"""The API keys of one stack's endpoint: a numbered log of write-once objects, each the whole state after one change.
 
-Creating or revoking a key writes the next number; if it is taken, the entry there is read and the write repeated.
-So concurrent changes are not lost, and no change can be removed unnoticed. A poll without a change takes one request
-that finds nothing. Why, and what else was considered: docs/design/serving.md, "API keys".
+Creating or revoking a key writes the next number; if it exists, that entry is read and the write repeated. So
+concurrent changes are not lost, and a removed change is detected. A poll without a change needs one request.
+Alternatives: docs/design/serving.md, "API keys".
 """
 
 import secrets
@@ -10,39 +10,39 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from registry import layout
 from registry.clock import Clock, utc_now
 from registry.encoding import WRITE_ID, canonical, format_time, parse_canonical, parse_time
 from registry.errors import StoreConflict
+from registry.layout.model_store import api_keys_key
 from registry.logs.log import Log
 from registry.store.object_store import ObjectStore
 from serving.auth.key_record import ApiKey, RecordMalformed
 
 TRIES = 100
-"""How often a change is tried while others change something at the same time."""
+"""Attempts of a change while others make changes at the same time."""
 
 type Changes = Mapping[str, ApiKey | None]
-"""Name of a key -> its new record; None: the key is gone."""
+"""Name of a key -> its new record; None: delete the key."""
 
 
 @dataclass(frozen=True)
 class KeyState:
-    """The keys after entry `number`; 0: there is none yet."""
+    """The keys after entry `number`; 0: no entry yet."""
 
     number: int = 0
     seen: int = 0
-    """The last number that was read. Between `number` and this one is nothing that is a state."""
+    """The last number that was read. There is no valid state between `number` and this one."""
     documents: Mapping[str, object] = field(default_factory=dict[str, object])
-    """Name of a key -> its record as it is stored. What is not a record is kept: another version may know it."""
+    """Name of a key -> its stored record. Invalid records are kept: another version may support them."""
 
     @cached_property
     def records(self) -> Mapping[str, ApiKey]:
-        """Those that can be read."""
+        """The valid records."""
         return {name: record for name, record in self._read.items() if isinstance(record, ApiKey)}
 
     @cached_property
     def problems(self) -> Mapping[str, str]:
-        """Name of what is not a record -> why not. Such a key is never valid."""
+        """Name of an invalid record -> the reason. Such a key is never valid."""
         return {name: str(record) for name, record in self._read.items() if isinstance(record, RecordMalformed)}
 
     @cached_property
@@ -56,13 +56,13 @@ class KeyLog:
     def __init__(self, store: ObjectStore, prefix: str, *, clock: Clock = utc_now) -> None:
         self.prefix = prefix
         self._clock = clock
-        self._log = Log(store=store, prefix=prefix, key=lambda number: layout.api_keys_key(prefix, number))
+        self._log = Log(store=store, prefix=prefix, key=lambda number: api_keys_key(prefix, number))
 
     def latest(self, known: KeyState | None = None) -> KeyState:
-        """The keys now. `known`: the last state that was read, which is returned where nothing was written since.
+        """Returns the current keys. `known`: the last state that was read, which is returned if there is no newer one.
 
-        One request where nothing changed; else two more, however many changes there were: a listing (one request for
-        each 1,000 of them) and the last entry. Objects that are not a state are skipped. Raises the store's errors.
+        Needs one request without changes, else two more for any number of changes: a listing (one request per 1,000
+        entries) and the last entry. Invalid objects are skipped. Raises the store's errors.
         """
         state = known or KeyState()
         first = self._log.read(state.seen + 1)
@@ -70,7 +70,7 @@ class KeyLog:
             return state
         end = state.seen + 1
         for number in self._log.listed(after=end):
-            if number != end + 1:  # behind a hole, where no writer writes
+            if number != end + 1:  # after a gap, where no writer writes
                 break
             end = number
         for number in range(end, state.seen, -1):
@@ -81,10 +81,10 @@ class KeyLog:
         return replace(state, seen=end)
 
     def change(self, decide: Callable[[KeyState], Changes], *, by: str, what: str) -> KeyState:
-        """Write what `decide` makes of the keys as they are. It may be called again, and may refuse by raising.
+        """Write the changes that `decide` returns for the current keys. It may be called again, and may raise.
 
-        `by` and `what` are kept in the entry. Raises StoreConflict after TRIES attempts, and the store's errors; after
-        StoreUnavailable the change may or may not have been made.
+        Returns the new state. `by` and `what` are stored in the entry. Raises `StoreConflict` after TRIES attempts, and
+        the store's errors; after `StoreUnavailable` the change may or may not have been made.
         """
         state: KeyState | None = None
         for _ in range(TRIES):
@@ -109,7 +109,7 @@ class KeyLog:
         raise StoreConflict(f"change {self.prefix}", f"others change it at the same time, {TRIES} times")
 
     def _documents(self, number: int, body: bytes) -> Mapping[str, object] | None:
-        """The state that these bytes are; None where they are none of this log at this place."""
+        """The state in these bytes; None if they are not a state of this log with this number."""
         try:
             fields = parse_canonical(body)
             ours = (fields.text("log"), fields.count("number")) == (self.prefix, number)

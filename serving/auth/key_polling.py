@@ -1,4 +1,4 @@
-"""The API keys that an endpoint knows: read at the start, then polled."""
+"""The API keys of an endpoint: read at the start, then polled."""
 
 import logging
 import threading
@@ -17,23 +17,23 @@ from serving.telemetry import Metrics
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 15.0
-"""How long a new key, a rotation or a revocation takes to reach an endpoint, at most."""
+"""Maximum seconds until a new key, a rotation or a revocation reaches an endpoint."""
 
 LONGEST_SECONDS = 24 * 3600.0
-"""For how long the last known keys are trusted while the store does not answer."""
+"""Seconds for which the last known keys are trusted while the store is unreachable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """One reading. Immutable, so that a request sees the keys before a change or after it."""
+    """The result of one poll. Immutable, so that a request sees the keys either before or after a change."""
 
     state: KeyState = field(default_factory=KeyState)
     by_hash: Mapping[str, tuple[ApiKey, datetime | None]] = field(
         default_factory=dict[str, tuple[ApiKey, datetime | None]]
     )
-    """Hash of a key -> its record, and until when that hash is good if a rotation replaced it."""
+    """Hash of a key -> its record, and the end of the grace period if a rotation replaced it."""
     read_at: float | None = None
-    """By the monotonic clock; None before the first reading."""
+    """By the monotonic clock; None before the first poll."""
 
 
 class KeyRing:
@@ -70,19 +70,19 @@ class KeyRing:
 
     @property
     def usable(self) -> bool:
-        """Whether the last known keys are recent enough."""
+        """Whether the last known keys are recent enough to be trusted."""
         return self.age is not None and self.age <= LONGEST_SECONDS
 
     @property
     def known(self) -> int:
-        """How many keys are known here."""
+        """Number of known keys."""
         return len(self._known.state.records)
 
     def find(self, key: str) -> ApiKey | None:
-        """Returns the record of `key`, expired or not; None for an unknown one, or one that a rotation ended.
+        """Returns the record of `key`, expired or not; None for an unknown key, or one replaced by a rotation.
 
-        Looked up by its hash: the time taken reveals something about hashes only, and no key can be derived from a
-        hash. So no comparison needs to take constant time.
+        The lookup is by hash: its timing reveals only hashes, from which no key can be derived, so it need not take
+        constant time.
         """
         found = self._known.by_hash.get(hash_of(key))
         if found is None:
@@ -91,15 +91,15 @@ class KeyRing:
         return record if until is None or self._clock() < until else None
 
     def run(self, stop: threading.Event, *, poll_seconds: float = POLL_SECONDS) -> None:
-        """Poll until `stop` is set; a first reading that failed is repeated soon."""
+        """Poll until `stop` is set; a failed first poll is retried soon."""
         while not stop.is_set():
             stop.wait(poll_seconds if self.refresh() or self.age is not None else min(2.0, poll_seconds))
 
     def refresh(self) -> bool:
-        """Look for changes once: one request where there are none. False where that failed: what is known stays."""
+        """Poll once. Returns False if it failed; the known keys then stay. Needs one request without changes."""
         try:
             state = self._log.latest(self._known.state)
-        except Exception as error:  # noqa: BLE001 - whatever happens here must not end the poller
+        except Exception as error:  # noqa: BLE001 - no error may end the poller
             level = logging.DEBUG if self._away else logging.ERROR
             self._away = True
             logger.log(level, "cannot read the API keys; using the last known ones", extra={"error": repr(error)})
@@ -112,7 +112,7 @@ class KeyRing:
         return True
 
     def _by_hash(self, state: KeyState) -> Mapping[str, tuple[ApiKey, datetime | None]]:
-        """One record that cannot be read spoils no other, and is logged once."""
+        """An invalid record does not affect others, and is logged once."""
         for name, problem in state.problems.items():
             if name not in self._complained:
                 logger.warning("invalid API key record", extra={"key": name, "detail": problem})

@@ -1,4 +1,4 @@
-"""The record of an API key: what is stored of it, which is never the key itself.
+"""The stored record of an API key, which never contains the key itself.
 
 A key is 256 bits from the operating system's generator, and the record has its SHA-256. Slow hashes (argon2, scrypt)
 make the *guessing* of passwords slow; one of 2^256 cannot be guessed even with a fast hash, and a slow one would cost
@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 PREFIX = "pp_"
-"""Every key begins with it, so that scanners for leaked secrets can know one when they see it."""
+"""Prefix of every key, so that scanners for leaked secrets can recognise keys."""
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 HIGHEST_RATE = 100_000.0
@@ -28,21 +28,21 @@ _MEMBERS = frozenset({"hash", "rate", "burst", "created", "expires", "scopes", "
 
 
 class KeyScope(StrEnum):
-    """What a key opens."""
+    """The operations that a key permits."""
 
     CLASSIFY = "classify"
-    """Photos and tensors in, answers out."""
+    """Classification of photos and tensors."""
     ADMIN = "admin"
-    """Deciding what answers, from an endpoint's own pages."""
+    """Changing the served version, from an endpoint's own pages."""
 
 
 class RecordMalformed(ValueError):
-    """What is stored is not the record of an API key; the message says why."""
+    """The stored object is not the record of an API key; the message has the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Previous:
-    """The key before the last rotation, good until its users have the new one."""
+    """The key before the last rotation, valid until the end of its grace period."""
 
     hash: str
     until: datetime
@@ -50,7 +50,7 @@ class Previous:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiKey:
-    """One caller. `rate` photos a second in the long run, `burst` of them at once; `expires` None: never."""
+    """One caller's key. `rate`: photos per second on average; `burst`: photos at once; `expires` None: never."""
 
     name: str
     hash: str
@@ -62,7 +62,7 @@ class ApiKey:
     previous: Previous | None = None
 
     def __post_init__(self) -> None:
-        """Raise `RecordMalformed` for what no key can be."""
+        """Raises `RecordMalformed` for invalid values."""
         _check(NAME.fullmatch(self.name) is not None, "a name is lower-case letters, digits and hyphens, 63 at most")
         _check(_HASH.fullmatch(self.hash) is not None, "`hash` has to be a SHA-256 in hexadecimal")
         _check(0 < self.rate <= HIGHEST_RATE, f"`rate` has to be above 0 and at most {HIGHEST_RATE:g} photos a second")
@@ -72,15 +72,15 @@ class ApiKey:
             _check(_HASH.fullmatch(self.previous.hash) is not None, "`previous.hash` has to be a SHA-256")
 
     def expired(self, now: datetime) -> bool:
-        """Whether the time of the key is over."""
+        """Returns whether the key has expired."""
         return self.expires is not None and now >= self.expires
 
     def rotated(self, new_hash: str, *, now: datetime, grace: timedelta) -> "ApiKey":
-        """Returns the record with a new key; the present one stays good for `grace`."""
+        """Returns the record with a new key; the current one stays valid for `grace`."""
         return replace(self, hash=new_hash, previous=Previous(hash=self.hash, until=now + grace))
 
     def to_dict(self) -> dict[str, object]:
-        """The JSON object that is stored under the key's name."""
+        """Returns the JSON object that is stored under the key's name."""
         document: dict[str, object] = {
             "hash": self.hash,
             "rate": self.rate,
@@ -95,7 +95,7 @@ class ApiKey:
 
     @classmethod
     def from_json(cls, name: str, text: str) -> "ApiKey":
-        """Read a record from JSON; `RecordMalformed`."""
+        """Returns a record from JSON. Raises `RecordMalformed`."""
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -104,7 +104,7 @@ class ApiKey:
 
     @classmethod
     def from_dict(cls, name: str, value: object) -> "ApiKey":
-        """Read a record. Strict, because a misread record might admit a caller. Raises `RecordMalformed`."""
+        """Returns a record. Strict, because a misread record might admit a caller. Raises `RecordMalformed`."""
         try:
             document = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
             _check(set(document) >= _MEMBERS - {"previous"}, "members are missing")
@@ -129,12 +129,12 @@ class ApiKey:
 
 
 def new_key() -> str:
-    """Make a key. It is shown once and kept nowhere."""
+    """Returns a new key. It is shown once and not stored."""
     return PREFIX + secrets.token_urlsafe(_BYTES)
 
 
 def hash_of(key: str) -> str:
-    """Returns what a record holds of a key."""
+    """Returns the hash of a key for its record."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 

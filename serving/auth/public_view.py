@@ -1,18 +1,18 @@
-"""What callers without an API key may read of the registry: the active versions, and nothing that names a person.
+"""The registry's content for callers without an API key: active versions, without personal data.
 
-An open endpoint answers everybody who reaches it; names of people and their notes must not be public.
+Anyone who reaches an open endpoint can read it, so names of people and their notes must not be public.
 """
 
 from typing import cast
 
 PERSONAL = frozenset({"by", "why", "note", "despite", "reasons", "requested_by", "trained_by"})
-"""Fields of the registry's records with names of people or texts that people wrote."""
+"""Fields of the registry's records with names or notes of people."""
 
 HIDDEN_ERROR = "Details are shown to callers with an API key."
 
 
 def without_personal_fields(record: object) -> object:
-    """Leave out the personal fields, at any depth; errors of the registry repeat authors and notes, so they go too."""
+    """Returns the record without personal fields, at any depth, and without the registry's errors, which quote them."""
     if isinstance(record, dict):
         fields = cast("dict[str, object]", record)
         return {name: _field(name, value) for name, value in fields.items() if name not in PERSONAL}

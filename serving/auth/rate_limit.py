@@ -1,7 +1,7 @@
 """Rate limits of API keys: one token bucket per key. https://en.wikipedia.org/wiki/Token_bucket
 
-Tokens are photos. A request is let in while there is one token, and pays afterwards for all that it brought: a large
-batch leaves a debt that has to refill first, so no request is too large to be ever let in, and none is half done.
+A token is a photo. A request is accepted while there is one token, and charged for all its photos afterwards: a large
+batch leaves a debt that must refill first. So no request is too large to be accepted, and none is processed in part.
 """
 
 import math
@@ -20,14 +20,14 @@ class RateLimitState:
     granted: bool
     limit: int
     window: int
-    """Seconds in which `limit` tokens come back."""
+    """Seconds in which `limit` tokens refill."""
     remaining: int
     wait: int
-    """Seconds until there is a token again; 0 while there is one."""
+    """Seconds until the next token; 0 while there is one."""
 
     @property
     def headers(self) -> dict[str, str]:
-        """The fields of the IETF's draft. https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/"""
+        """Returns the header fields of the IETF's draft. https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/"""
         return {
             "ratelimit-policy": f'"photos";q={self.limit};w={self.window}',
             "ratelimit": f'"photos";r={self.remaining};t={self.wait}',
@@ -41,7 +41,7 @@ class _Bucket:
 
 
 class Rates:
-    """The buckets of all keys of one endpoint. They are by name, so a rotated key has no second one."""
+    """The buckets of all keys of one endpoint, by name, so that a rotated key has no second bucket."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -49,7 +49,7 @@ class Rates:
         self._lock = threading.Lock()
 
     def take(self, key: ApiKey) -> RateLimitState:
-        """Take a token if there is one."""
+        """Take a token if there is one. Returns the state."""
         with self._lock:
             bucket = self._refilled(key)
             granted = bucket.tokens >= 1
@@ -58,7 +58,7 @@ class Rates:
             return self._state(key, bucket, granted=granted)
 
     def charge(self, key: ApiKey, tokens: int) -> RateLimitState:
-        """Take what a request that was let in costs beyond its first token, into debt if need be."""
+        """Take the tokens of an accepted request beyond its first, into debt if necessary. Returns the state."""
         with self._lock:
             bucket = self._refilled(key)
             bucket.tokens -= tokens

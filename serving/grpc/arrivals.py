@@ -1,4 +1,4 @@
-"""Messages of gRPC that are still arriving: limited in total, per caller, and in time."""
+"""Limits for gRPC messages that are still arriving: in total, per caller, and in time."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -17,12 +17,12 @@ class _Peer:
 
 
 class Arrivals:
-    """Who may send a message now. For one event loop.
+    """Admits arriving messages. For one event loop.
 
-    gRPC does not announce how large a message is, so each that arrives counts as the largest that may
-    come: there are as many places as such messages fit into `Limits.held_bytes`. Anyone who finds none free waits,
-    within the time that a message has to arrive; `Limits.peer_messages` are one caller's at most, so that somebody who
-    sends halves waits for themselves.
+    gRPC does not announce a message's size, so each arriving message counts as the largest permitted one: there are
+    as many slots as such messages fit into `Limits.held_bytes`. A call without a free slot waits, within the time limit
+    for a message. One caller has at most `Limits.peer_messages` slots, so that unfinished messages block only their own
+    sender.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -32,7 +32,7 @@ class Arrivals:
 
     @asynccontextmanager
     async def of(self, host: str) -> AsyncGenerator["Arriving"]:
-        """One call of the caller at `host`, for as long as the block runs. Raises `Problem` (503)."""
+        """Context of one call of the caller at `host`. Raises `Problem` (503)."""
         name = peer_of(host)
         peer = self._peers.setdefault(name, _Peer(asyncio.Semaphore(self._limits.peer_messages)))
         if peer.calls >= self._limits.peer_calls:
@@ -49,14 +49,14 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class Arriving:
-    """One call whose message is not read yet."""
+    """One call whose message has not been read yet."""
 
     own: asyncio.Semaphore
     shared: asyncio.Semaphore
     seconds: float
 
     async def message(self, messages: AsyncIterator[bytes]) -> bytes:
-        """Wait for a place, then for the message. Raises `Problem` (400 where there is none, 408)."""
+        """Returns the message, after waiting for a slot. Raises `Problem` (400 without a message, 408)."""
         try:
             async with asyncio.timeout(self.seconds), self.own, self.shared:
                 return await anext(messages)

@@ -12,6 +12,7 @@ import grpc.aio
 import numpy as np
 from google.protobuf.message import DecodeError, Message
 
+from registry.telemetry import CAMERA_HEADER
 from serving.auth.api_key_auth import ApiKeyAuth, Caller
 from serving.grpc import open_inference_pb2 as pb
 from serving.grpc.arrivals import Arrivals
@@ -22,10 +23,11 @@ from serving.http.inference_protocol import describe
 from serving.http.request_middleware import request_id_of
 from serving.http.tensors import DATATYPES, TensorRequest, understand
 from serving.http.workers import Workers
-from serving.inference.loaded_model import LoadedModel
 from serving.inference.session import Scores
 from serving.problems import INTERNAL, NOT_FOUND, UNREADABLE, Problem
-from serving.release.live import Live
+from serving.recording.recorder import Recorder, RequestRecording
+from serving.recording.tensors import answer_tensors
+from serving.release.live import Deployed, Live
 from serving.settings import Limits
 from serving.telemetry import Metrics
 
@@ -53,7 +55,7 @@ type Call = Callable[[Any, Context, Caller | None], Awaitable[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceService:
-    """The protocol's six calls. One model is served: the active one."""
+    """The protocol's six calls. Only the active model is served."""
 
     live: Live
     metrics: Metrics
@@ -64,6 +66,8 @@ class InferenceService:
     batch: int
     connections: Connections | None = None
     port: int = 0
+    recorder: Recorder | None = None
+    """None if predictions are not recorded."""
 
     async def server_live(
         self, _request: pb.ServerLiveRequest, _context: Context, _caller: Caller | None
@@ -74,15 +78,15 @@ class InferenceService:
     async def server_ready(
         self, _request: pb.ServerReadyRequest, _context: Context, _caller: Caller | None
     ) -> pb.ServerReadyResponse:
-        """Answer `ServerReady`: false while there is no version or the endpoint is draining."""
+        """Handle `ServerReady`: false while there is no version or the endpoint is draining."""
         return pb.ServerReadyResponse(ready=self.live.ready)
 
     async def model_ready(
         self, request: pb.ModelReadyRequest, _context: Context, _caller: Caller | None
     ) -> pb.ModelReadyResponse:
-        """Answer `ModelReady`: false for another model or version than the active one."""
+        """Handle `ModelReady`: false for any model or version but the active one."""
         try:
-            self._asked_for(request.name, request.version)
+            self._requested(request.name, request.version)
         except Problem:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=self.live.ready)
@@ -97,7 +101,7 @@ class InferenceService:
         self, request: pb.ModelMetadataRequest, _context: Context, _caller: Caller | None
     ) -> pb.ModelMetadataResponse:
         """Answer `ModelMetadata`."""
-        found = describe(self._asked_for(request.name, request.version))
+        found = describe(self._requested(request.name, request.version).model)
         tensor = pb.ModelMetadataResponse.TensorMetadata
         return pb.ModelMetadataResponse(
             name=self.name,
@@ -108,51 +112,66 @@ class InferenceService:
         )
 
     def admit(self, context: Context) -> Caller:
-        """Look at the key before anything of a message is read. Raises `Problem` (401, 403, 429, 503)."""
+        """Returns the caller, authenticated before its message is read. Raises `Problem` (401, 403, 429, 503)."""
         caller = self.door.enter(_header_lines(context))
         deployed(self.live)
         return caller
 
     async def model_infer(self, body: bytes, context: Context, caller: Caller | None) -> bytes:
-        """Answer `ModelInfer`; outputs come as raw contents. Large messages are read and written on a thread."""
+        """Handle `ModelInfer`; outputs are raw contents. Large messages are parsed and serialized on a thread."""
         with self.bodies.holding(len(body)):
             peer = self.workers.peer(caller, _line(context, self.port)[0])
-            answer, images = await self.workers.run(peer, self._infer, body)
+            recording = self._recording(context, caller)
+            answer, images = await self.workers.run(peer, self._infer, body, recording)
+        told = {} if recording is None else {"x-request-id": recording.request_id}
         if caller is not None:
             self.door.charge(caller, images)
-            context.set_trailing_metadata(tuple(caller.headers.items()))
+            told |= caller.headers
+        context.set_trailing_metadata(tuple(told.items()))
         return answer
 
-    def _infer(self, body: bytes) -> tuple[bytes, int]:
+    def _recording(self, context: Context, caller: Caller | None) -> RequestRecording | None:
+        if self.recorder is None or caller is None:
+            return None
+        lines = _header_lines(context)
+        return RequestRecording(
+            recorder=self.recorder,
+            request_id=request_id_of(lines.get("x-request-id")),
+            camera=self.recorder.camera(lines.get(CAMERA_HEADER), caller),
+            began=time.perf_counter(),
+        )
+
+    def _infer(self, body: bytes, recording: RequestRecording | None) -> tuple[bytes, int]:
         request = _parsed(pb.ModelInferRequest, body)
-        model = self._asked_for(request.model_name, request.model_version)
-        tensors = _read(request, size=model.session.size, batch=self.batch, known=model.session.output_names)
-        outputs = model.session.outputs(tensors.images, tensors.outputs)
-        answer = _write(tensors, outputs, model=self.name, version=str(model.version.number))
+        current = self._requested(request.model_name, request.model_version)
+        session = current.model.session
+        tensors = _read(request, size=session.size, batch=self.batch, known=session.output_names)
+        outputs = answer_tensors(tensors.images, tensors.outputs, current, recording)
+        answer = _write(tensors, outputs, model=self.name, version=str(current.model.version.number))
         return answer.SerializeToString(), len(tensors.images)
 
-    def _asked_for(self, name: str, version: str) -> LoadedModel:
-        """Returns the active version, if it is what the call names. Raises `Problem` (404, 503)."""
+    def _requested(self, name: str, version: str) -> Deployed:
+        """Returns the active version, if the call names it. Raises `Problem` (404, 503)."""
         if name != self.name:
             raise Problem(NOT_FOUND, f"This endpoint serves model {self.name!r}, not {name[:100]!r}.")
-        model = deployed(self.live).model
-        if version and version != str(model.version.number):
-            raise Problem(NOT_FOUND, f"Version {model.version.number} is being served, not {version[:100]!r}.")
-        return model
+        current = deployed(self.live)
+        if version and version != str(current.model.version.number):
+            raise Problem(NOT_FOUND, f"Version {current.model.version.number} is being served, not {version[:100]!r}.")
+        return current
 
 
 async def start(service: InferenceService, *, host: str, port: int, limits: Limits) -> tuple[grpc.aio.Server, int]:
-    """Listen on `host:port` and return the port: 0 takes a free one.
+    """Listen on `host:port`. Returns the server and its port; 0 chooses a free one.
 
-    Every call is declared as one that streams its request, which is the same on the wire: gRPC then reads no message
-    before the handler requests it, so the key is checked first, and its arrival has a deadline.
+    Every call is declared with a request stream, which is the same on the wire: gRPC then reads no message before the
+    handler requests it, so the key is checked first, and the message's arrival has a deadline.
     """
     server = grpc.aio.server(
         maximum_concurrent_rpcs=limits.calls,
         options=[
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", limits.body_bytes),
-            # Between these two sizes gRPC would refuse some calls and take others, by chance.
+            # Between these two sizes gRPC would refuse calls at random.
             ("grpc.max_metadata_size", limits.metadata_bytes),
             ("grpc.absolute_max_metadata_size", limits.metadata_bytes),
             ("grpc.max_concurrent_streams", limits.peer_calls),
@@ -184,10 +203,10 @@ async def start(service: InferenceService, *, host: str, port: int, limits: Limi
 def _guarded(
     call: Call, kind: type[Message] | None, *, route: str, service: InferenceService, arrivals: Arrivals
 ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
-    """Count and time every call, and end those that cannot be answered as the HTTP side ends them.
+    """Count and time every call, and turn failures into the same problems as over HTTP.
 
-    `kind` None: the call works, so it takes a key, and it reads its message itself. Left to gRPC, bytes that are no
-    message would be a traceback in the log.
+    `kind` None: the call runs the model, so it requires a key, and it parses its message itself. gRPC would log a
+    traceback for a malformed message.
     """
     metrics = service.metrics
 
@@ -222,10 +241,7 @@ def _guarded(
             metrics.running -= 1
             if service.connections:
                 service.connections.end(line)
-            seconds = time.perf_counter() - began
-            metrics.requests.labels(route, status).inc()
-            metrics.request_seconds.labels(route).observe(seconds)
-            metrics.recent.add(route, status, seconds)
+            metrics.count(route, status, time.perf_counter() - began)
 
     return guarded
 
@@ -237,7 +253,7 @@ def _line(context: Context, here: int) -> Line:
 
 
 def _parsed[M: Message](kind: type[M], body: bytes) -> M:
-    """Read a message. Raises `Problem` (422)."""
+    """Returns the parsed message. Raises `Problem` (422)."""
     try:
         return kind.FromString(body)
     except DecodeError:
@@ -254,7 +270,7 @@ def _header_lines(context: Context) -> dict[str, str]:
 
 
 def _read(request: pb.ModelInferRequest, *, size: int, batch: int, known: tuple[str, ...]) -> TensorRequest:
-    """Understand a request as the REST side does. Raises `Problem` (422, 413)."""
+    """Returns the request, parsed by the same rules as over REST. Raises `Problem` (422, 413)."""
     if len(request.inputs) != 1:
         raise Problem(UNREADABLE, f"The request has {len(request.inputs)} inputs; send one tensor.")
     tensor = request.inputs[0]

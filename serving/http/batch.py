@@ -149,7 +149,7 @@ class BatchApi:
             return {"name": photo.name, "problem": members(problem.kind, problem.detail)}
         if recording is not None:
             recording.record(photo.content, found, model=model, entry=current.move.number, item=number)
-        self._metrics.predictions.labels(model.version.number, found.label).inc()
+        self._metrics.count_prediction(model.version.number, found.label)
         answer: BatchResult = {
             "name": photo.name,
             "label": found.label,

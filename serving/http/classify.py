@@ -145,7 +145,7 @@ class ClassifyApi:
             )
         except PhotoError as error:
             raise of_photo(error) from error
-        self._metrics.predictions.labels(answer.model.version.number, answer.found.label).inc()
+        self._metrics.count_prediction(answer.model.version.number, answer.found.label)
         headers = {"content-type": "application/json", **caller.headers}
         if answer.arm:
             headers[traffic_split.HEADER] = answer.arm
@@ -191,7 +191,7 @@ def as_json(document: Mapping[str, object]) -> bytes:
 def _unwrapper(content_type: str) -> Callable[[bytes], bytes]:
     kind = content_type.partition(";")[0].strip().lower()
     if kind in PHOTO_TYPES:
-        return lambda body: body
+        return bytes  # a body is bytes already, and is returned as it is
     if kind == FORM_TYPE:
         return lambda body: photo_of(body, content_type)
     expected = ", ".join((*PHOTO_TYPES, FORM_TYPE))

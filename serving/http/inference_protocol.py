@@ -7,12 +7,14 @@ from starlette.responses import JSONResponse, Response
 
 from serving.auth.api_key_auth import ApiKeyAuth
 from serving.http.body import Bodies
-from serving.http.classify import deployed, peer_of
+from serving.http.classify import deployed, peer_of, recording_of
 from serving.http.tensors import read_request, write_response
 from serving.http.workers import Workers
 from serving.inference.loaded_model import LoadedModel
 from serving.inference.session import IMAGE, STRANGENESS
 from serving.problems import NOT_FOUND, NOT_READY, UNREADABLE, Problem
+from serving.recording.recorder import Recorder
+from serving.recording.tensors import answer_tensors
 from serving.release.live import Deployed, Live
 
 _JSON_LENGTH = "inference-header-content-length"
@@ -58,14 +60,24 @@ class InferenceProtocolApi:
     """The protocol's addresses. One model is served: the active one."""
 
     def __init__(
-        self, *, live: Live, bodies: Bodies, workers: Workers, name: str, batch: int, door: ApiKeyAuth
+        self,
+        *,
+        live: Live,
+        bodies: Bodies,
+        workers: Workers,
+        name: str,
+        batch: int,
+        door: ApiKeyAuth,
+        recorder: Recorder | None = None,
     ) -> None:
+        """If `recorder` is None, predictions are not recorded."""
         self._live = live
         self._bodies = bodies
         self._workers = workers
         self._name = name
         self._batch = batch
         self._door = door
+        self._recorder = recorder
 
     async def server(self, _request: Request) -> Response:
         """Answer `GET /v2`."""
@@ -117,11 +129,12 @@ class InferenceProtocolApi:
         return Response(answer, media_type="application/octet-stream", headers=headers)
 
     def _infer(self, request: Request, body: bytes, header_length: int | None) -> tuple[bytes, int | None, int]:
-        model = self._asked_for(request).model
-        session = model.session
+        current = self._asked_for(request)
+        session = current.model.session
         tensors = read_request(body, header_length, size=session.size, batch=self._batch, known=session.output_names)
-        outputs = model.session.outputs(tensors.images, tensors.outputs)
-        answer = write_response(tensors, outputs, model=self._name, version=str(model.version.number))
+        recording = recording_of(self._recorder, request) if self._recorder else None
+        outputs = answer_tensors(tensors.images, tensors.outputs, current, recording)
+        answer = write_response(tensors, outputs, model=self._name, version=str(current.model.version.number))
         return *answer, len(tensors.images)
 
     def _asked_for(self, request: Request) -> Deployed:

@@ -39,7 +39,7 @@ class Reply:
         await sent
 
     def send_now(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """Send a whole answer from any thread but the event loop's. False where there was one already."""
+        """Send a whole answer from any thread but the event loop's. False if there was one already."""
         lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         lines += [(b"content-length", b"%d" % len(body)), *self._every_answer()]
         with self._lock:

@@ -4,8 +4,10 @@ import logging
 import random
 import re
 import time
+from typing import Any, override
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,6 +27,42 @@ _HOST = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+")
 _EVERY_ANSWER = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
 
+class IndexedHeaders(Headers):
+    """Headers that are looked up in a dictionary: Starlette compares all of them each time.
+
+    The first of several headers with the same name counts, as in Starlette. ASGI has names in lower case.
+    """
+
+    def __init__(self, *, scope: Scope) -> None:
+        super().__init__(scope=scope)
+        self._index = dict(reversed(scope["headers"]))
+
+    def __getitem__(self, key: str) -> str:
+        """Returns the value of the first header with that name. Raises KeyError."""
+        return self._index[key.lower().encode("latin-1")].decode("latin-1")
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is a header with that name."""
+        return isinstance(key, str) and key.lower().encode("latin-1") in self._index
+
+    @override
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self._index.get(key.lower().encode("latin-1"))
+        return default if value is None else value.decode("latin-1")
+
+
+class IndexedRequest(Request):
+    """A request whose headers are looked up quickly."""
+
+    @property
+    def headers(self) -> Headers:
+        """The headers."""
+        headers: Headers | None = self.scope.get("petpark.headers")
+        if headers is None:
+            headers = self.scope["petpark.headers"] = IndexedHeaders(scope=self.scope)
+        return headers
+
+
 class RequestMiddleware:
     """ASGI middleware around the whole application. `connections` None: nobody watches them."""
 
@@ -39,13 +77,14 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = request_id_of(Headers(scope=scope).get("x-request-id"))
+        headers = scope["petpark.headers"] = IndexedHeaders(scope=scope)
+        request_id = request_id_of(headers.get("x-request-id"))
         counted = False
 
         def count(status: int) -> None:
             nonlocal counted
             counted = True
-            self._count(_route(scope), status, time.perf_counter() - reply.began)
+            self._metrics.count(_route(scope), status, time.perf_counter() - reply.began)
 
         reply = Reply(send, every_answer=lambda: self._marks(request_id), sending=count)
         scope.setdefault("state", {}).update(request_id=request_id, reply=reply)
@@ -67,11 +106,6 @@ class RequestMiddleware:
                 self._connections.end(line)
             if not counted:
                 count(reply.status)
-
-    def _count(self, route: str, status: int, seconds: float) -> None:
-        self._metrics.requests.labels(route, status).inc()
-        self._metrics.request_seconds.labels(route).observe(seconds)
-        self._metrics.recent.add(route, status, seconds)
 
     def _marks(self, request_id: str) -> list[tuple[bytes, bytes]]:
         marks = [(b"x-request-id", request_id.encode()), *_EVERY_ANSWER]

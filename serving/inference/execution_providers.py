@@ -1,4 +1,4 @@
-"""What a model computes on: ONNX Runtime's execution providers, by short names, with the CPU behind them all.
+"""ONNX Runtime's execution providers by short names, with the CPU as fallback.
 
 https://onnxruntime.ai/docs/execution-providers/
 """
@@ -18,11 +18,11 @@ CPU_ONLY = ("cpu",)
 
 
 class ProviderUnknown(ValueError):
-    """A name that stands for no execution provider."""
+    """Unknown name of an execution provider."""
 
 
 def parse_providers(text: str) -> tuple[str, ...]:
-    """Read `tensorrt,cuda,cpu`: what is wanted, the most wanted first; empty is the CPU. Raises `ProviderUnknown`."""
+    """Returns the providers of `tensorrt,cuda,cpu`, by preference; empty: the CPU. Raises `ProviderUnknown`."""
     names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
     for name in names:
         if name not in NAMES:
@@ -31,11 +31,11 @@ def parse_providers(text: str) -> tuple[str, ...]:
 
 
 def choose_providers(wanted: tuple[str, ...], available: Collection[str]) -> list[str]:
-    """Returns ONNX Runtime's names of those wanted that this build of it has; the CPU, which can all, comes last."""
+    """Returns ONNX Runtime's names of the wanted providers that this build has; the CPU comes last."""
     names = [NAMES[name] for name in wanted if NAMES[name] in available]
     return [name for name in names if name != NAMES["cpu"]] + [NAMES["cpu"]]
 
 
 def fell_back(wanted: tuple[str, ...], used: list[str]) -> bool:
-    """Whether something else computes than what was most wanted."""
+    """Returns whether the used provider is not the preferred one."""
     return not used or used[0] != NAMES[wanted[0]]

@@ -1,4 +1,4 @@
-"""Which parts of a photo support a class, as numbers and as a picture."""
+"""Class activation maps, as numbers and as a picture."""
 
 import base64
 import io
@@ -17,11 +17,11 @@ from serving.problems import UNREADABLE, Problem
 
 SIDE = 448
 _OPAQUE = 185
-"""Of 255: how much of the photo the strongest place hides."""
+"""Opacity of the strongest position, of 255."""
 
 
 class Explanation(TypedDict, total=False):
-    """The members of an answer that explain it."""
+    """The members of a response that explain it."""
 
     activation_map: Annotated[
         dict[str, list[list[float]]],
@@ -41,7 +41,9 @@ class Explain(Enum):
 
 
 def explain_of(request: Request) -> Explain:
-    """Read the parameter. Raises `Problem` (422)."""
+    """Returns the parameter `explain`. Raises `Problem` (422)."""
+    if not request.scope["query_string"]:
+        return Explain.NOTHING
     value = request.query_params.get("explain", "").lower()
     for kind in Explain:
         if value in kind.value:
@@ -50,7 +52,9 @@ def explain_of(request: Request) -> Explain:
 
 
 def abstain_of(request: Request) -> bool:
-    """Read the parameter `abstain`. Raises `Problem` (422)."""
+    """Returns the parameter `abstain`. Raises `Problem` (422)."""
+    if not request.scope["query_string"]:
+        return False
     value = request.query_params.get("abstain", "").lower()
     if value not in {"", "false", "0", "true", "1"}:
         raise Problem(UNREADABLE, f"The parameter abstain is {value!r}; send true or false.")
@@ -58,7 +62,7 @@ def abstain_of(request: Request) -> bool:
 
 
 def explanation(model: LoadedModel, found: Prediction, explain: Explain) -> Explanation:
-    """Returns the members of an answer that explain it; none where nothing was requested."""
+    """Returns the members of a response that explain it; empty if not requested."""
     if found.activation_map is None or found.pixels is None:
         return {}
     if explain is Explain.PICTURE:
@@ -69,9 +73,9 @@ def explanation(model: LoadedModel, found: Prediction, explain: Explain) -> Expl
 
 
 def overlay(pixels: Pixels, activation: npt.NDArray[np.float32]) -> bytes:
-    """Lay the map of one class [h, w] over what the model saw [size, size, 3]; returns a PNG of `SIDE` pixels a side.
+    """Returns the map of one class [h, w] over the model's input [size, size, 3], as a PNG of `SIDE` pixels a side.
 
-    The strength runs from the map's least to its greatest value: it compares places of one photo, not photos. The
+    The opacity is scaled from the map's least to its greatest value: it compares positions of a photo, not photos. The
     colours are those of the endpoint's own page.
     """
     span = float(np.ptp(activation)) or 1.0

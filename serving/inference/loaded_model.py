@@ -1,6 +1,7 @@
 """A version in memory: photo bytes in, a classification out."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,13 +17,13 @@ from registry.encoding import parse_time
 from registry.version import Version
 from registry.versions.abstention import BACKGROUND, Abstention, answer_set, as_text
 from registry.versions.decision import Decision, decide
-from serving.inference.session import STRANGENESS, Pixels, Session
+from serving.inference.session import STRANGENESS, Pixels, Scores, Session
 
 type Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Model(TypedDict):
-    """Which version answers, as answers state it."""
+    """The serving version, as in responses."""
 
     name: str
     version: int
@@ -30,14 +31,14 @@ class Model(TypedDict):
 
 
 class DecisionRule(TypedDict):
-    """By which a label is chosen from probabilities, as answers state it."""
+    """The rule that chooses a label from probabilities, as in responses."""
 
     positive: str
     threshold: Annotated[float, msgspec.Meta(ge=0, description="Above 1: never")]
 
 
 class AbstentionRecord(TypedDict):
-    """When a version abstains, as `/v1/model` and the inference protocol state it."""
+    """When a version abstains, as in `/v1/model` and the inference protocol."""
 
     coverage: Annotated[
         Share, msgspec.Meta(description="Asked: the share of photos of the classes whose answer holds theirs")
@@ -75,20 +76,20 @@ type ChosenBy = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What the model says about one photo."""
+    """The model's prediction for one photo."""
 
     label: str
     probabilities: dict[str, float]
     seconds: float
-    """What decoding and computing took"""
+    """Duration of decoding and inference in seconds"""
     strangeness: float | None = None
-    """From 0 to 1; None where the version has no record of abstention."""
+    """From 0 to 1; None if the version has no record of abstention."""
     activation_map: npt.NDArray[np.float32] | None = None
-    """[classes, h, w], when requested"""
+    """[classes, h, w], if requested"""
     pixels: Pixels | None = None
-    """[size, size, 3]: what the model saw, when requested"""
+    """[size, size, 3]: the model's input, if requested"""
     embedding: npt.NDArray[np.float32] | None = None
-    """[d], when the prediction is recorded"""
+    """[d], if the prediction is recorded"""
 
     @property
     def confidence(self) -> float:
@@ -98,7 +99,7 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """As of which decision a version's certificate was looked at."""
+    """The decision up to which a version's certificate was checked."""
 
     version: Version
     decisions: int
@@ -107,40 +108,40 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """One verified version, ready to answer. Immutable, so that a request that holds it ends on it."""
+    """One verified version, ready to serve. Immutable, so that a request uses one version until its end."""
 
     version: Version
     session: Session
     certificate: Certificate | None
     standing: Standing | None
-    """None, as the certificate is, where no certificate is requested."""
+    """None, like the certificate, if no certificate is required."""
     decision: Decision | None = None
-    """By which a label is chosen from probabilities; None: the most probable class."""
+    """Rule that chooses a label from probabilities; None: the most probable class."""
     abstention: Abstention | None = None
-    """When an answer is a set of classes, or none; None: the version cannot say so."""
+    """When a prediction is a set of classes, or none; None: the version cannot abstain."""
     max_pixels: int = imaging.MAX_PIXELS
 
     def certified_seconds(self, now: datetime) -> float | None:
-        """Time until the certificate ends, negative once it has; None where there is none that could."""
+        """Returns the seconds until the certificate expires, negative afterwards; None without expiry."""
         if self.certificate is None or self.certificate.expires_at is None:
             return None
         return (parse_time(self.certificate.expires_at) - now).total_seconds()
 
     @cached_property
     def identity(self) -> Model:
-        """The digest is costly, and the version never changes."""
+        """Cached, because the digest is costly and the version never changes."""
         return {"name": self.version.model, "version": self.version.number, "digest": self.version.digest}
 
     @cached_property
     def rule(self) -> DecisionRule | None:
-        """The decision, as answers state it."""
+        """The decision rule, as in responses."""
         if self.decision is None:
             return None
         return {"positive": self.decision.positive, "threshold": self.decision.threshold}
 
     @cached_property
     def abstention_record(self) -> AbstentionRecord | None:
-        """The record of abstention, as `/v1/model` and the inference protocol state it."""
+        """The record of abstention, as in `/v1/model` and the inference protocol."""
         return None if self.abstention is None else cast("AbstentionRecord", asdict(self.abstention))
 
     @property
@@ -149,13 +150,13 @@ class LoadedModel:
         return self.session.labels
 
     def decode(self, photo: bytes) -> Pixels:
-        """Returns the pixels [1, size, size, 3] that the model sees. Raises `imaging.PhotoError`."""
+        """Returns the model's input [1, size, size, 3]. Raises `imaging.PhotoError`."""
         return imaging.decode(photo, self.session.size, max_pixels=self.max_pixels)[np.newaxis]
 
     def classify(self, photo: bytes, *, explain: bool = False, record: bool = False) -> Prediction:
-        """Classify a JPEG, PNG or WebP photo. Raises `imaging.PhotoError`.
+        """Returns the prediction for a JPEG, PNG or WebP photo. Raises `imaging.PhotoError`.
 
-        With `record` also return embedding and pixels; the other fields are the same.
+        With `record`, it also has embedding and pixels; the other fields are the same.
         """
         began = time.perf_counter()
         pixels = self.decode(photo)
@@ -176,10 +177,30 @@ class LoadedModel:
             embedding=outputs["embedding"][0] if record else None,
         )
 
-    def abstained(self, found: Prediction) -> AbstentionAnswer | None:
-        """Returns which classes a photo may show, and none for a photo that shows none; None where this version cannot.
+    @property
+    def recorded_outputs(self) -> tuple[str, ...]:
+        """Outputs that `prediction_of` needs."""
+        return ("probabilities", "embedding", *((STRANGENESS,) if self.abstention is not None else ()))
 
-        A version without a record still says `neither` where it has a class for frames without visitors.
+    def prediction_of(self, image: Pixels, outputs: Mapping[str, Scores], item: int, seconds: float) -> Prediction:
+        """Returns the prediction for the `item`-th image of a tensor, as `classify` with `record` does for a photo.
+
+        It has copies, so that the tensor and its outputs can be freed.
+        """
+        scores: list[float] = outputs["probabilities"][item].tolist()
+        return Prediction(
+            label=self.labels[decide(scores, self.labels, self.decision)],
+            probabilities=dict(zip(self.labels, scores, strict=True)),
+            seconds=seconds,
+            strangeness=float(outputs[STRANGENESS][item]) if self.abstention is not None else None,
+            pixels=image.copy(),
+            embedding=outputs["embedding"][item].copy(),
+        )
+
+    def abstained(self, found: Prediction) -> AbstentionAnswer | None:
+        """Returns the classes that a photo may show, empty for none; None if this version cannot abstain.
+
+        A version without a record still returns `neither` if it has a class for frames without visitors.
         """
         if self.abstention is not None and found.strangeness is not None:
             scores = list(found.probabilities.values())

@@ -1,4 +1,4 @@
-"""ONNX Runtime behind one interface: pixels in, probabilities out, without photos, files or HTTP."""
+"""An ONNX Runtime session: from pixels to probabilities, independent of photos, files and HTTP."""
 
 import json
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ type Scores = npt.NDArray[np.float32]
 IMAGE = "image"
 OUTPUTS = ("probabilities", "embedding", "activation_map")
 STRANGENESS = "strangeness"
-"""An output that versions have which can abstain; older ones lack it."""
+"""An output of versions that can abstain; older ones lack it."""
 
 
 class ModelInvalid(ValueError):
-    """A file is not a model with the contract's interface; the message says where it differs."""
+    """A file is not a model with the required interface; the message has the difference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +34,16 @@ class Answers:
     embedding: Scores
     """[N, d]"""
     activation_map: Scores
-    """[N, classes, h, w]: how much each place speaks for each class"""
+    """[N, classes, h, w]: class activation maps"""
 
 
 class Session:
-    """One model in memory. Calls may come from many threads at once."""
+    """One model in memory. Thread-safe."""
 
     def __init__(self, model: Path, *, threads: int = 1, providers: tuple[str, ...] = CPU_ONLY) -> None:
-        """Load `model`; `threads` work on one call, on the first of `providers` that this machine has.
+        """Load `model`; `threads` per call, on the first of `providers` that this machine has.
 
-        One is right where calls already run side by side, one a core: more would only make them wait for each other.
+        Use one thread if calls already run in parallel, one per core: more would only make them wait for each other.
         Raises `ModelInvalid`.
         """
         options = onnxruntime.SessionOptions()
@@ -67,19 +67,19 @@ class Session:
 
     @property
     def providers(self) -> list[str]:
-        """Name what the model computes on, best first, as ONNX Runtime calls it."""
+        """Returns ONNX Runtime's names of the used execution providers, best first."""
         return list(self._session.get_providers())
 
     def probabilities(self, images: Pixels) -> Scores:
-        """Classify uint8 `images` [N, size, size, 3]; returns float32 [N, classes]."""
+        """Returns the probabilities, float32 [N, classes], of uint8 `images` [N, size, size, 3]."""
         return self.outputs(images, ("probabilities",))["probabilities"]
 
     def answers(self, images: Pixels) -> Answers:
-        """All outputs of the model for uint8 `images` [N, size, size, 3]."""
+        """Returns all outputs of the model for uint8 `images` [N, size, size, 3]."""
         return Answers(**self.outputs(images, OUTPUTS))
 
     def outputs(self, images: Pixels, names: tuple[str, ...]) -> dict[str, Scores]:
-        """Only the outputs called `names`."""
+        """Returns only the outputs `names`."""
         values = cast("list[Scores]", self._session.run(list(names), {IMAGE: images}))
         return dict(zip(names, values, strict=True))
 

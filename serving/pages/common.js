@@ -75,16 +75,16 @@ function announce() {
 
 /* --- the API key stays in this tab: the browser forgets it with the tab, and no other site can read it ------------ */
 
-element("key").value = sessionStorage.getItem("petpark-key") ?? "";
-element("key-form").addEventListener("submit", (event) => {
+element("key-form")?.addEventListener("submit", (event) => {
   event.preventDefault();
   sessionStorage.setItem("petpark-key", element("key").value.trim());
   element("key-form").hidden = true;
   announce();
 });
+if (element("key")) element("key").value = sessionStorage.getItem("petpark-key") ?? "";
 
 export function askForKey() {
-  if (!element("key-form").hidden) return;
+  if (!element("key-form")?.hidden) return;
   element("key-form").hidden = false;
   element("key").focus();
 }

@@ -15,7 +15,7 @@ _CLOSED = "the connection is closed"
 
 
 def described(limits: Limits, *, addresses: bool = True, grpc: bool = False) -> list[Json]:
-    """List the limits. `addresses`: whether callers are distinguished by address, as without a load balancer."""
+    """Returns the limits. `addresses`: whether callers are distinguished by address, as without a load balancer."""
     rows = [*_connections(limits, addresses), *_bodies(limits, addresses), *_photos(limits), *_work(limits)]
     rows += _grpc(limits) if grpc else ()
     return [{"limit": limit, "value": value, "beyond": beyond} for limit, value, beyond in rows]

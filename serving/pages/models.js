@@ -33,7 +33,7 @@ function write() {
     ...(registry.error ? [foreign("card alarm", registry.error)] : []),
     serving(),
     ...followedFirst.map(channel),
-    ...(registry.channels.experiment || served.experiment ? [experiment()] : []),
+    ...(registry.experiment || served.experiment ? [experiment()] : []),
     versions(),
   );
 }
@@ -161,10 +161,12 @@ function made({ created_at: at, lineage }) {
   return make("span", "", dayAndTime(at), ...(by ? [", ", who(by)] : []));
 }
 
+const PAIRS_SHOWN = 10;
+
 /* --- experiment --------------------------------------------------------------------------------------------------- */
 
 function experiment() {
-  const entry = registry.channels.experiment;
+  const entry = registry.experiment;
   const running = served.experiment;
   const parts = [];
   if (entry?.kind === "start") {
@@ -194,7 +196,17 @@ function seen(evidence) {
       seconds === null ? "–" : number(seconds * 1000, 1), sure === null ? "–" : percent(sure)];
   });
   const compared = text("experiment.compared", { compared: number(evidence.compared), disagreed: number(evidence.disagreed) });
-  return make("div", "", table(heads, rows, text("experiment.title")), make("p", "quiet", compared));
+  return make("div", "", table(heads, rows, text("experiment.title")), make("p", "quiet", compared), ...contradictions(evidence));
+}
+
+/** The most frequent pairs of different labels, with ids of predictions; nothing where both arms agree. */
+function contradictions(evidence) {
+  const pairs = (evidence.pairs ?? []).filter((pair) => pair.champion !== pair.challenger);
+  if (!pairs.length) return [];
+  pairs.sort((one, other) => other.photos - one.photos);
+  const heads = ["experiment.by-champion", "experiment.by-challenger", "experiment.photos", "experiment.examples"].map((name) => text(name));
+  const rows = pairs.slice(0, PAIRS_SHOWN).map((pair) => [pair.champion, pair.challenger, number(pair.photos), pair.examples.join(" ")]);
+  return [table(heads, rows, text("experiment.by-challenger"))];
 }
 
 /* --- roll back ---------------------------------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ from serving.pages.rollback import RollBackApi
 from serving.problems import NOT_FOUND, UPSTREAM, Problem
 
 REPORT_HEADERS = {
-    # The file has its styles and pictures inside, and no script. A training instance made it: scripts stay forbidden,
+    # The file contains its styles and pictures, and no script. A training instance made it, so scripts are forbidden,
     # https://developer.mozilla.org/docs/Web/HTTP/Headers/Content-Security-Policy/sandbox
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
     "frame-ancestors 'none'; base-uri 'none'; sandbox",
@@ -21,31 +21,31 @@ REPORT_HEADERS = {
     "x-content-type-options": "nosniff",
 }
 _DIGITS = 8
-"""Of a version's number, as keys of the registry have them."""
+"""Maximum digits of a version's number, as in the registry's keys."""
 
 
 class RollBackState(TypedDict):
-    """Whether the channel can be moved from here, and credentials be sent the way that the request came."""
+    """Whether the channel can be rolled back from here, and whether credentials may be sent over this connection."""
 
     possible: bool
     confidential: bool
 
 
 class Registry(RegistryContents):
-    """The registry, as the page Models shows it."""
+    """The registry, for the page Models."""
 
     roll_back: RollBackState
 
 
 class ModelsApi:
-    """`view` None: this endpoint was started without a registry to look at."""
+    """`view` None: this endpoint was started without access to the registry."""
 
     def __init__(self, *, view: RegistryView | None, roll_back: RollBackApi) -> None:
         self._view = view
         self._roll_back = roll_back
 
     async def registry(self, request: Request) -> Response:
-        """Answer `GET /v1/registry`: to callers without a key without what names people, or was written by them."""
+        """Handle `GET /v1/registry`; without an API key, the response has no names or notes of people."""
         if self._view is None:
             raise Problem(NOT_FOUND, "This endpoint has no access to the registry.")
         contents = await self._view.read()
@@ -62,7 +62,7 @@ class ModelsApi:
         return JSONResponse(document, headers={"cache-control": "no-store"})
 
     async def report(self, request: Request) -> Response:
-        """Answer `GET /v1/versions/{number}/report.html`: the file of that version, as it was published."""
+        """Handle `GET /v1/versions/{number}/report.html`: the version's file, as published."""
         text: str = request.path_params["number"]
         if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
             raise Problem(NOT_FOUND, "The version must be a number.")

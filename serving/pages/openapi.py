@@ -1,6 +1,6 @@
-"""The endpoint's OpenAPI 3.1 document, which `/docs` shows and from which clients are generated.
+"""The endpoint's OpenAPI 3.1 document, for `/docs` and for generated clients.
 
-The fields of an answer are declared as a type next to its handler; msgspec derives the schemas from these types.
+The fields of a response are declared as a type next to its handler; msgspec derives the schemas from these types.
 """
 
 import msgspec
@@ -41,7 +41,7 @@ _KEYS = {
 def document(
     limits: Limits, *, keys_required: bool = False, grpc_port: int = 0, behind_load_balancer: bool = False
 ) -> Json:
-    """Make the whole document of an endpoint; `grpc_port` 0: there is no gRPC."""
+    """Returns the document of an endpoint; `grpc_port` 0: without gRPC."""
     grpc = f" The inference protocol is answered over gRPC, too, on port {grpc_port}." if grpc_port else ""
     paths: dict[str, Json] = {}
     for operation in operations(limits):
@@ -83,7 +83,7 @@ def _schemas() -> Json:
 
 
 def _problem(kind: problems.Kind) -> Json:
-    """Describe how a problem is answered."""
+    """The response of a problem."""
     response: Json = {
         "description": kind.title,
         "content": of("application/problem+json", {"$ref": SCHEMAS.format(name=ProblemDetails.__name__)}),

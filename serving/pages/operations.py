@@ -1,4 +1,4 @@
-"""The operations of an endpoint: paths, parameters, bodies, answers and refusals, for the OpenAPI document."""
+"""The operations of an endpoint: paths, parameters, bodies, responses and problems, for the OpenAPI document."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -30,12 +30,12 @@ _OF_BODIES = (
     problems.UNREADABLE,
     problems.OVERLOADED,
 )
-"""How a request with a body can fail, whatever the body is for."""
+"""Problems of any request with a body."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path. `content`: media types of the answer, and their schemas."""
+    """One method of one path. `content`: media types of the response, and their schemas."""
 
     path: str
     tag: str
@@ -44,7 +44,7 @@ class Operation:
     _: KW_ONLY
     method: Literal["get", "post"] = "get"
     content: Mapping[str, Json] = field(default_factory=lambda: json_of({"type": "object"}))
-    answer: str = ""  # description of the answer; empty: the summary
+    answer: str = ""  # description of the response; empty: the summary
     refusals: Sequence[problems.Kind] = ()
     key: Literal["never", "if required", "always"] = "never"
     parameters: Sequence[Json] = ()
@@ -52,7 +52,7 @@ class Operation:
     example: str = ""
 
     def document(self, *, keys_required: bool) -> Json:
-        """Returns it as OpenAPI states it."""
+        """Returns the operation in OpenAPI's format."""
         required = self.key == "always" or keys_required
         refusals = list(self.refusals)
         entry: Json = {"tags": [self.tag], "operationId": self.name, "summary": self.summary}
@@ -114,7 +114,7 @@ _JSON_LENGTH: Json = {
 
 
 def operations(limits: Limits) -> Sequence[Operation]:
-    """Returns all of them, in the order of the page `/docs`."""
+    """Returns all operations, in the order of the page `/docs`."""
     return (*_classify(limits), *_state(), *_operators(), *_inference_protocol())
 
 

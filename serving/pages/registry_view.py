@@ -1,6 +1,6 @@
-"""The registry's content for the page: channels, their last moves, their versions, and who certified them.
+"""The registry's content for the page Models: channels, their last entries, versions, and who certified them.
 
-It reads what the endpoint's role may read anyway, only on request, and caches what cannot change.
+It reads with the endpoint's role, only on request, and caches immutable objects.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from registry.encoding import NAME, parse_time, sha256_hex
 from registry.errors import FileCorrupted, NothingToRollBackTo, RegistryError
 from registry.gates import State, figures, states
 from registry.identity import person, without_arns
-from registry.layout import Prefix, blob_key, object_prefix
+from registry.layout.model_store import Prefix, blob_key, object_prefix
 from registry.logs.chain_memory import ChainMemory
 from registry.store.object_store import ObjectStore
 from registry.version import Version
@@ -30,7 +30,7 @@ from registry.versions.catalog import Catalog
 
 REPORT = "report.html"
 SHOWN = 50
-"""Moves of a channel that are shown, the newest."""
+"""Number of the newest channel entries that are shown."""
 FRESH_SECONDS = 5.0
 _CHANNELS = 20
 _READERS = 8
@@ -38,7 +38,7 @@ _MAKERS = ("trained_by", "requested_by", "dataset")
 
 
 class Move(TypedDict):
-    """An entry of a channel. Who and why: for callers with a key."""
+    """An entry of a channel. Author and reason are for callers with a key."""
 
     channel: str
     number: int
@@ -62,13 +62,13 @@ class ChannelView(TypedDict):
 
 
 class CertificateState(TypedDict):
-    """Whether a version is certified; the decision's own fields are next to it, if there is one."""
+    """Whether a version is certified; with the decision's own fields, if there is one."""
 
     state: Literal["in force", "expired", "refused", "revoked", "none", "unchecked"]
 
 
 class VersionView(TypedDict):
-    """A version; where it cannot be read, only which and why not."""
+    """A version; if it cannot be read, only its number and the reason."""
 
     number: int
     digest: str
@@ -96,7 +96,7 @@ class RegistryContents(TypedDict):
 
 
 class RegistryView:
-    """The registry as one document, read at most once in `FRESH_SECONDS`. `verifier` None: no signature is checked."""
+    """The registry as one document, read at most once in `FRESH_SECONDS`. `verifier` None: no signature checks."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class RegistryView:
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`memory`: what this machine knows already of the logs of channels and experiments."""
+        """`memory`: this machine's verified part of the logs of channels and experiments."""
         self._memory = memory
         self._store = store
         self._model = model
@@ -129,7 +129,7 @@ class RegistryView:
         self._reading = asyncio.Lock()
 
     async def read(self) -> RegistryContents:
-        """Returns the document; concurrent callers wait for the same read. It reports an unreachable store."""
+        """Returns the document, which also reports an unreachable store. Concurrent callers wait for the same read."""
         async with self._reading:
             if self._document is None or self._read_at is None or self._monotonic() - self._read_at >= FRESH_SECONDS:
                 self._document = await asyncio.to_thread(self.look)
@@ -151,7 +151,7 @@ class RegistryView:
         return body
 
     def forget(self) -> None:
-        """Read again at the next request: something was changed through this process."""
+        """Read again at the next request, because this process changed something."""
         self._read_at = None
 
     def look(self) -> RegistryContents:
@@ -175,7 +175,7 @@ class RegistryView:
         }
 
     def _names(self) -> list[str]:
-        """Names of channels that ever moved, each found by one look behind the entries of the one before."""
+        """Names of channels with entries, one request each."""
         prefix = object_prefix(self._model, Prefix.CHANNELS)
         names = {self._follows}
         after = ""
@@ -247,7 +247,7 @@ class RegistryView:
         }
 
     def _certificate(self, version: Version) -> CertificateState:
-        """Returns the decision that counts. One request where nothing was decided since the last look."""
+        """Returns the current decision. Needs one request without new decisions since the last read."""
         if self._verifier is None:
             return {"state": "unchecked"}
         known = self._decisions.get(version.digest)

@@ -1,7 +1,7 @@
 """Rollback of the followed channel from the page Models, with the operator's own permissions.
 
-An endpoint's role cannot move a channel, and shall not. So the request brings credentials of the person who decides;
-they are used for this one request, to take the promoter's role under that person's name, and kept nowhere.
+An endpoint's role must not move a channel. So the request contains credentials of the deciding person; they are used
+for this request only, to assume the promoter's role under that person's name, and not stored.
 """
 
 import asyncio
@@ -34,16 +34,16 @@ from serving.settings import ServingSettings
 logger = logging.getLogger(__name__)
 
 BODY_BYTES = 16 * 1024
-"""Largest body of a rollback."""
+"""Maximum size of a rollback's body in bytes."""
 WHY = 500
-"""Longest reason, in characters."""
+"""Maximum length of a reason in characters."""
 _SECONDS = 900
 """The shortest session that STS allows."""
 _AWS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """What `aws configure export-credentials` prints. Secrets are in no `repr`."""
+    """The output of `aws configure export-credentials`. Secrets are not part of `repr`."""
 
     access_key_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     secret_access_key: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -51,17 +51,17 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def usable(self) -> bool:
-        """Whether they fit into an HTTP header: visible ASCII. Else boto3's error would say that AWS did not answer."""
+        """Whether they are valid in an HTTP header: visible ASCII. Otherwise boto3 would report a connection error."""
         values = (self.access_key_id, self.secret_access_key, self.session_token or "-")
         return all(re.fullmatch(r"[!-~]+", value) for value in values)
 
     def __repr__(self) -> str:
-        """Name the key, and no secret."""
+        """Returns the key id without secrets."""
         return f"Credentials(access_key_id={self.access_key_id!r})"
 
 
 class RollBack(msgspec.Struct, frozen=True, kw_only=True):
-    """What is requested."""
+    """A rollback request."""
 
     expected: Annotated[int, msgspec.Meta(ge=1, description="Number of the channel entry that the decision rests on")]
     to: Annotated[
@@ -76,7 +76,7 @@ class RollBack(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
-        """Read it strictly. Raises `Problem` (422), which repeats nothing of what may be secret."""
+        """Returns the parsed request. Strict. Raises `Problem` (422), which quotes nothing that may be secret."""
         try:
             request_body = msgspec.json.decode(body, type=cls)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -87,7 +87,7 @@ class RollBack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpensPromotionService(Protocol):
-    """Opens a promotion service for a caller's credentials; returns it with the ARN that the caller acts as."""
+    """Returns a promotion service for a caller's credentials, with the ARN that the caller acts as."""
 
     def __call__(self, credentials: Credentials) -> tuple[PromotionService, str]:
         """Raises `Problem` (403, 502)."""
@@ -95,7 +95,7 @@ class OpensPromotionService(Protocol):
 
 
 class RollBackApi:
-    """`open_promotion_service` None: no promoter role is configured, and responses say so."""
+    """`open_promotion_service` None: no promoter role is configured, which responses report."""
 
     def __init__(
         self,
@@ -112,15 +112,15 @@ class RollBackApi:
 
     @property
     def possible(self) -> bool:
-        """Whether the channel can be moved from here."""
+        """Whether the channel can be rolled back from here."""
         return self._open_promotion_service is not None
 
     def confidential(self, request: Request) -> bool:
-        """Whether credentials may come the way that this request came."""
+        """Returns whether credentials may be sent over this request's connection."""
         return confidential(request, behind_load_balancer=self._behind_load_balancer)
 
     async def roll_back(self, request: Request) -> Response:
-        """Answer `POST /v1/roll-back`."""
+        """Handle `POST /v1/roll-back`."""
         if not self.confidential(request):
             raise Problem(
                 FORBIDDEN,
@@ -156,7 +156,7 @@ class PromoterSessions:
     """Assumes the promoter's role with the operator's own credentials."""
 
     def __init__(self, settings: ServingSettings, *, role: str, signing_key: str, memory: ChainMemory | None) -> None:
-        """`memory`: what this machine knows already of the channel's log."""
+        """`memory`: this machine's verified part of the channel's log."""
         self._memory = memory
         self._settings = settings
         self._role = role
@@ -182,9 +182,9 @@ class PromoterSessions:
             ) from None
         except BotoCoreError as error:
             raise Problem(UPSTREAM, f"AWS did not respond ({type(error).__name__}). Try again.") from None
-        return self._desk(taken["Credentials"]), taken["AssumedRoleUser"]["Arn"]
+        return self._service(taken["Credentials"]), taken["AssumedRoleUser"]["Arn"]
 
-    def _desk(self, promoter: Any) -> PromotionService:
+    def _service(self, promoter: Any) -> PromotionService:
         session = boto3.Session(
             aws_access_key_id=promoter["AccessKeyId"],
             aws_secret_access_key=promoter["SecretAccessKey"],
@@ -202,10 +202,10 @@ class PromoterSessions:
 
 
 def confidential(request: Request, *, behind_load_balancer: bool) -> bool:
-    """Whether the request was confidential on its way: TLS up to the load balancer, or loopback.
+    """Returns whether the request's connection was confidential: TLS up to the load balancer, or loopback.
 
-    Any client can send `X-Forwarded-Proto`, so `https` is believed only where nothing but a load balancer can connect,
-    which overwrites it. `http` is always believed, because claiming it gains nothing.
+    Any client can send `X-Forwarded-Proto`, so `https` is trusted only if nothing but a load balancer, which overwrites
+    it, can connect. `http` is always trusted, because a false claim gains nothing.
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html
     """
     schemes = [value.strip().lower() for value in request.headers.getlist("x-forwarded-proto")]

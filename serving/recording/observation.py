@@ -1,4 +1,4 @@
-"""What a request hands over about a prediction, and the row that is made of it later, on another thread."""
+"""A request's observation of a prediction, and the row that another thread makes from it later."""
 
 import io
 import math
@@ -21,9 +21,9 @@ _THUMBNAIL_SIDE: Final = 96
 _THUMBNAIL_QUALITY: Final = 75
 
 
-@dataclass(kw_only=True, slots=True)  # not frozen: that would take three times as long to make
+@dataclass(kw_only=True, slots=True)  # not frozen: its creation would take three times as long
 class Observation:
-    """A prediction, by references to what is in memory anyway."""
+    """A prediction, with references to objects that are in memory anyway."""
 
     at: float
     """Seconds since the epoch."""
@@ -36,16 +36,17 @@ class Observation:
     arm: str | None
     found: Prediction
     """With pixels and embedding."""
-    photo: bytes
+    photo: bytes | None
+    """None if the caller sent a tensor."""
     latency: float
 
     @property
     def bytes_held(self) -> int:
-        """Memory that it keeps from being freed."""
+        """Bytes of memory that it keeps from being freed."""
         found = self.found
         pixels = 0 if found.pixels is None else found.pixels.nbytes
         embedding = 0 if found.embedding is None else found.embedding.nbytes
-        return len(self.photo) + pixels + embedding + _OVERHEAD
+        return len(self.photo or b"") + pixels + embedding + _OVERHEAD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,16 +72,16 @@ class Row:
     contrast: float
     sharpness: float
     chroma: float
-    width: int
-    height: int
-    photo_bytes: int
+    width: int | None
+    height: int | None
+    photo_bytes: int | None
     seconds: float
     latency: float
     thumbnail: bytes | None
 
     @property
     def bytes_held(self) -> int:
-        """Memory that it takes."""
+        """Bytes of memory that it takes."""
         return (
             _OVERHEAD
             + len(self.id or "")
@@ -92,26 +93,26 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class RowMaker:
-    """Makes rows by the policy of a stack's endpoint."""
+    """Makes rows according to the policy of a stack's endpoint."""
 
     policy: TelemetryPolicy
     stack: str
     channel: str
     instance: str
-    """With digits of the process, so that no two write the same key."""
+    """With a suffix per process, so that no two processes write the same key."""
 
     def partition(self, seen: Observation) -> HourPartition:
-        """Returns the partition that an observation belongs to."""
+        """Returns the partition of an observation."""
         camera = CallerClass.REDACTED if "camera" in self.policy.redact else seen.camera
         return HourPartition.of(self.stack, camera, datetime.fromtimestamp(seen.at, UTC))
 
     def row(self, seen: Observation) -> Row:
-        """Compute the statistics of the photo and leave out what the policy redacts. Raises `imaging.PhotoError`."""
+        """Returns the row, with the photo's statistics and without redacted fields. Raises `imaging.PhotoError`."""
         found, redact = seen.found, self.policy.redact
         if found.pixels is None:
             raise ValueError("a prediction without pixels cannot be recorded")
-        width, height = imaging.photo_size(seen.photo, max_pixels=seen.model.max_pixels)
-        statistics = imaging.input_statistics(found.pixels, width=width, height=height)
+        width, height = _size(seen)
+        statistics = imaging.input_statistics(found.pixels, width=width or 0, height=height or 0)
         identity = seen.model.identity
         embedding = None if found.embedding is None or "embedding" in redact else found.embedding
         return Row(
@@ -134,17 +135,22 @@ class RowMaker:
             contrast=statistics.contrast,
             sharpness=statistics.sharpness,
             chroma=statistics.chroma,
-            width=statistics.width,
-            height=statistics.height,
-            photo_bytes=len(seen.photo),
+            width=width,
+            height=height,
+            photo_bytes=None if seen.photo is None else len(seen.photo),
             seconds=found.seconds,
             latency=seen.latency,
             thumbnail=_thumbnail(found.pixels) if self.policy.allows_thumbnail(seen.camera) else None,
         )
 
 
+def _size(seen: Observation) -> tuple[int, int] | tuple[None, None]:
+    """Width and height of the photo; unknown for a tensor, which has the model's input size."""
+    return (None, None) if seen.photo is None else imaging.photo_size(seen.photo, max_pixels=seen.model.max_pixels)
+
+
 def half_precision(values: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> bytes:
-    """Returns numbers as IEEE 754 half-precision, little-endian; what is too large becomes the largest number."""
+    """Returns numbers as IEEE 754 half-precision, little-endian; too large values become the largest number."""
     largest = float(np.finfo(np.float16).max)
     return np.clip(values, -largest, largest).astype("<f2").tobytes()
 

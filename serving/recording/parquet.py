@@ -34,11 +34,11 @@ _TYPES: Final[Mapping[Kind, DataType]] = MappingProxyType(
 
 
 def to_parquet(rows: Sequence[Row]) -> bytes:
-    """Returns a Parquet file with the columns of `registry.telemetry.COLUMNS`. At least one row."""
+    """Returns a Parquet file with the columns of `registry.telemetry.COLUMNS`, for at least one row."""
     schema = Schema([Field(column.name, _TYPES[column.kind], nullable=column.nullable) for column in COLUMNS])
     table = Table.from_arrays([_array(column, rows) for column in COLUMNS], schema=schema)
     file = io.BytesIO()
-    write_parquet(table, file, compression=_COMPRESSION, skip_arrow_metadata=True, max_row_group_size=len(rows))
+    write_parquet(table, file, compression=_COMPRESSION, skip_arrow_metadata=True)
     return file.getvalue()
 
 

@@ -1,8 +1,8 @@
-"""Records a sample of the predictions within a fixed bound of memory, and never in a request's way.
+"""Records a sample of the predictions within a fixed bound of memory, without delaying requests.
 
-A request appends an observation to a queue, or counts it as lost where the memory is full. One thread of the lowest
-priority makes rows of observations, and files of rows; another uploads the files. Both are slower under load, and what
-they do not keep up with is lost, not waited for.
+A request appends an observation to a queue, or counts it as lost if the memory is full. One thread of the lowest
+priority makes rows of observations, and files of rows; another uploads the files. Under load both are slower, and
+predictions that they cannot keep up with are lost.
 """
 
 import contextlib
@@ -30,27 +30,27 @@ from serving.telemetry import Metrics
 logger = logging.getLogger(__name__)
 
 CAMERAS: Final = 64
-"""Cameras that one instance keeps apart: each has files of its own."""
+"""Maximum number of cameras of one instance with their own files."""
 
 _FLUSH_SECONDS: Final = 300.0
-"""Age of the oldest row at which a file is written."""
+"""Age of the oldest row in seconds at which a file is written."""
 _LATE_SECONDS: Final = 10.0
-"""Time after the end of an hour in which its last rows still arrive."""
+"""Seconds after the end of an hour in which its last rows still arrive."""
 _PARTS: Final = 8
-"""A file is written at the latest when its rows take this part of the bound. Writing takes three such parts."""
+"""A file is written when its rows take this part of the bound. Writing needs three such parts."""
 _WRITING: Final = 3
 _LARGEST_PART: Final = 4_000_000
-"""So that a file is sent in one piece: the endpoint's role may not upload in parts, which bear no `If-None-Match`."""
+"""Maximum size of a file in one request: multipart uploads lack `If-None-Match`, and the role may not use them."""
 _LOOK_SECONDS: Final = 0.2
 _IDLE_SECONDS: Final = 1.0
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _NICE: Final = 15
 
-type Lost = Literal["memory", "unreadable", "unwritable", "shutdown"]
+type LossReason = Literal["memory", "unreadable", "unwritable", "shutdown"]
 
 
 class Creates(Protocol):
-    """What the recorder needs of an ObjectStore."""
+    """The part of ObjectStore that the recorder needs."""
 
     def create(self, key: str, body: bytes) -> None:
         """See ObjectStore."""
@@ -59,7 +59,7 @@ class Creates(Protocol):
 
 @dataclass(kw_only=True, slots=True)
 class _Open:
-    """Rows of one partition that are in no file yet."""
+    """Rows of one partition that are not in a file yet."""
 
     since: float
     rows: list[Row] = field(default_factory=list[Row])
@@ -74,7 +74,7 @@ class _File:
 
 
 class RecorderMetrics:
-    """What Prometheus reads about recorded predictions."""
+    """Prometheus metrics of recorded predictions."""
 
     def __init__(self, metrics: Metrics, recorder: "Recorder") -> None:
         at = metrics.registry
@@ -102,16 +102,23 @@ class RequestRecording:
     """When the request's header lines were read, by `time.perf_counter`."""
 
     def wants(self, item: int) -> bool:
-        """Whether the prediction about the `item`-th photo, counted from 0, is in the sample."""
+        """Returns whether the prediction for the `item`-th photo, counted from 0, is in the sample."""
         return self.recorder.wants(self.request_id, item)
 
     def record(
-        self, photo: bytes, found: Prediction, *, model: LoadedModel, entry: int, arm: str | None = None, item: int = 0
+        self,
+        photo: bytes | None,
+        found: Prediction,
+        *,
+        model: LoadedModel,
+        entry: int,
+        arm: str | None = None,
+        item: int = 0,
     ) -> None:
-        """Hand over a prediction that is in the sample."""
+        """Queue a sampled prediction; `photo` is None for a tensor."""
         self.recorder.record(
             Observation(
-                at=time.time(),
+                at=self.recorder.now(),
                 request_id=self.request_id,
                 item=item,
                 camera=self.camera,
@@ -139,7 +146,7 @@ class Recorder:
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`instance`: the machine's name; digits of this process are added."""
+        """`instance`: the instance's name; a suffix per process is added."""
         self.policy = policy
         self._maker = RowMaker(
             policy=policy, stack=stack, channel=channel, instance=f"{instance}-{secrets.token_hex(4)}"
@@ -148,9 +155,11 @@ class Recorder:
         self._clock = clock
         self._part = min(policy.buffer_mb * 1_000_000 // _PARTS, _LARGEST_PART)
         self.limit = policy.buffer_mb * 1_000_000 - _WRITING * self._part
-        """What observations, rows and files may take together, in bytes. The rest is for writing a file."""
+        """Maximum bytes of observations, rows and files together. The rest is for writing a file."""
         self.held = 0
-        """What they take now. Guarded by the lock."""
+        """Bytes that they take now. Guarded by the lock."""
+        self.lost = 0
+        """Number of sampled predictions that were lost, since the start of the process. Guarded by the lock."""
         self._lock = threading.Lock()
         self._seen: deque[Observation] = deque()
         self._open: dict[HourPartition, _Open] = {}
@@ -164,12 +173,16 @@ class Recorder:
 
     # --- for requests ------------------------------------------------------------------------------------------------
 
+    def now(self) -> float:
+        """Returns the time of the recorder's clock, in seconds since the epoch."""
+        return self._clock()
+
     def wants(self, request_id: str, item: int = 0) -> bool:
-        """Whether a prediction is in the sample."""
+        """Returns whether a prediction is in the sample."""
         return self.policy.samples(request_id, item)
 
     def camera(self, named: str | None, caller: Caller) -> str:
-        """Returns what a prediction is recorded under: the camera that the request names, or the caller's class."""
+        """Returns the camera of a prediction: the one that the request names, or the caller's class."""
         camera = camera_of(named)
         if camera is None:
             return CallerClass.OPEN if caller.key is None else CallerClass.KEY
@@ -180,7 +193,7 @@ class Recorder:
         return camera
 
     def record(self, seen: Observation) -> None:
-        """Hand over a prediction; counted as lost where the memory is full. Wakes no thread."""
+        """Queue a prediction, or count it as lost if the memory is full. Wakes no thread."""
         size = seen.bytes_held
         with self._lock:
             fits = self.held + size <= self.limit
@@ -194,7 +207,7 @@ class Recorder:
     # --- rows and files ----------------------------------------------------------------------------------------------
 
     def take(self) -> None:
-        """Make rows of the observations that are there."""
+        """Make rows of the queued observations."""
         for _ in range(len(self._seen)):
             seen = self._seen.popleft()
             try:
@@ -213,7 +226,7 @@ class Recorder:
                 self._write(partition)
 
     def write(self, *, everything: bool = False) -> None:
-        """Make files of the rows that are old, or of an hour that is over; of all rows where they take too much."""
+        """Write files of old rows and of past hours; of all rows if they take too much memory."""
         now = self._clock()
         everything = everything or sum(rows.held for rows in self._open.values()) > self.limit // 2
         for partition, rows in list(self._open.items()):
@@ -222,14 +235,14 @@ class Recorder:
                 self._write(partition)
 
     def upload(self) -> float | None:
-        """Upload the oldest file; returns the seconds to wait before the next call, None where there is no file."""
+        """Upload the oldest file. Returns the seconds to wait before the next call, or None if there is no file."""
         if not self._files:
             return None
         file = self._files[0]
         try:
             self._store.create(file.key, file.body)
         except ObjectExists:
-            pass  # the response to an earlier try was lost: nobody else writes this key
+            pass  # the response to an earlier attempt was lost: no other process writes this key
         except RegistryError as error:
             self.metrics.failures.labels(error.outcome).inc()
             if self._wait == _FIRST_WAIT:
@@ -244,13 +257,13 @@ class Recorder:
 
     @property
     def waiting_files(self) -> int:
-        """Files that are not stored yet."""
+        """Number of files that are not stored yet."""
         return len(self._files)
 
     # --- threads -----------------------------------------------------------------------------------------------------
 
     def run(self, stop: threading.Event) -> None:
-        """Record until `stop`, then store what is there. For a thread of its own; it starts another for uploads."""
+        """Record until `stop`, then store the rest. Runs in its own thread and starts another one for uploads."""
         _lower_priority()
         uploads = threading.Thread(target=self._upload_all, name="telemetry-upload", daemon=True)
         uploads.start()
@@ -267,7 +280,7 @@ class Recorder:
         self.count_rest()
 
     def _upload_all(self) -> None:
-        """Upload until no file can follow; then until none is left, or an upload fails."""
+        """Upload until no new file can come; then until none is left, or an upload fails."""
         _lower_priority()
         while True:
             last = self._ended.is_set()
@@ -280,7 +293,7 @@ class Recorder:
                 self._ended.wait(_IDLE_SECONDS if wait is None else wait)
 
     def count_rest(self) -> int:
-        """Count what is not stored as lost, at the end of the process; returns how many predictions that were."""
+        """Count the predictions that are not stored as lost, at the end of the process. Returns their number."""
         left = len(self._seen) + sum(len(rows.rows) for rows in list(self._open.values()))
         left += sum(file.rows for file in list(self._files))
         if left:
@@ -308,13 +321,15 @@ class Recorder:
         with self._lock:
             self.held += size
 
-    def _lose(self, predictions: int, reason: Lost) -> None:
+    def _lose(self, predictions: int, reason: LossReason) -> None:
+        with self._lock:
+            self.lost += predictions
         self.metrics.lost.labels(reason).inc(predictions)
 
 
 @contextlib.contextmanager
 def _logged() -> Generator[None]:
-    """Log whatever goes wrong: recording goes on, and nobody waits for it."""
+    """Logs any error; recording continues."""
     try:
         yield
     except Exception:

@@ -1,1 +1,1 @@
-"""What this process serves: following the channel, admission of versions, the live version, experiments."""
+"""The served version: following the channel, admission of versions, the live version, experiments."""

@@ -1,4 +1,4 @@
-"""Whether a version may answer here: nothing is served that this process has not verified itself."""
+"""Admission of versions: this process serves only versions that it has verified itself."""
 
 import contextlib
 import tempfile
@@ -37,7 +37,7 @@ _BEFORE_EVERY_EXPIRY = datetime.min.replace(tzinfo=UTC)
 
 
 class VersionEntry(Protocol):
-    """An entry of a log that puts a version before callers: a channel's move forward, or an experiment."""
+    """A log entry that makes a version serve callers: a promotion, or an experiment."""
 
     @property
     def version(self) -> int:
@@ -56,16 +56,16 @@ class VersionEntry(Protocol):
 
     @property
     def by(self) -> str:
-        """ARN of who asks for it."""
+        """ARN of the person who wrote it."""
         ...
 
 
 class VersionRefused(Exception):
-    """A channel entry names a version that must not answer here.
+    """A channel entry names a version that must not be served here.
 
-    `curable`: the same version may pass later, for the store or the certifier can fix what is missing.
-    `standing`: set where a decision is missing; the next one may bring it.
-    `public`: what callers may read of `detail`, which names certifiers by their ARN and repeats their notes.
+    `curable`: the same version may pass later, because the store or the certifier can fix the cause.
+    `standing`: set if a decision is missing; the next one may admit the version.
+    `public`: `detail` without certifiers' ARNs and notes, for callers.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Admission:
         two_people: bool,
         providers: tuple[str, ...] = CPU_ONLY,
     ) -> None:
-        """`verifier` None: uncertified versions are admitted too.
+        """`verifier` None: uncertified versions are admitted, too.
 
         `two_people`: the person who promoted a version must not be the only one who certified it.
         """
@@ -106,10 +106,10 @@ class Admission:
         self._providers = providers
 
     def admit(self, entry: VersionEntry) -> LoadedModel:
-        """Load, verify and warm the version that `entry` names, and return it. Raises `VersionRefused`.
+        """Load, verify and warm up the version that `entry` names, and return it. Raises `VersionRefused`.
 
-        A store or a key service that does not answer, or a clock that is wrong, is not a fault of the version: the
-        error passes through.
+        An unreachable store or key service, or a wrong clock, does not make the version invalid: that error is raised
+        unchanged.
         """
         with _refusals():
             version = self._catalog.version(entry.version, digest=entry.digest)
@@ -118,16 +118,16 @@ class Admission:
                 return self._load(version, certificate, standing, self._catalog.fetch(version, Path(directory)))
 
     def admit_again(self, model: LoadedModel, entry: VersionEntry) -> LoadedModel:
-        """Admit a model that is still in memory: its bytes are proved, but it may have been revoked since."""
+        """Returns a model that is still in memory, if it was not revoked; its bytes are verified already."""
         with _refusals():
             certificate, standing = self._certificate(model.version, entry, now=self._clock())
             return replace(model, certificate=certificate, standing=standing)
 
     def confirm(self, model: LoadedModel, entry: VersionEntry) -> LoadedModel:
-        """Returns the model that `entry` has answer, with the certificate that counts now. Raises `VersionRefused`.
+        """Returns the model of `entry` with its current certificate. Raises `VersionRefused`.
 
-        Only a decision takes a version out of service: an expired certificate does not, nor does a log of
-        decisions that cannot be read, whose error passes through. One request while nothing was decided.
+        Only a decision takes a version out of service: an expired certificate does not, nor does an unreadable log of
+        decisions, whose error is raised unchanged. Needs one request without new decisions.
         """
         if not self.has_news(model.standing):
             return model
@@ -135,11 +135,11 @@ class Admission:
         return replace(model, certificate=certificate, standing=standing)
 
     def has_news(self, standing: Standing | None) -> bool:
-        """Whether anything was decided about a version since its certificate was checked. At most one request."""
+        """Returns whether there are new decisions since a version's certificate was checked. At most one request."""
         return standing is not None and self._certificates.decided_after(standing.version, standing.decisions)
 
     def has_expired(self, model: LoadedModel) -> bool:
-        """Whether the model's certificate has run out."""
+        """Returns whether the model's certificate has expired."""
         left = model.certified_seconds(self._clock())
         return left is not None and left <= 0
 
@@ -153,7 +153,7 @@ class Admission:
         try:
             certificate = require_in_force(look, version, now=now)
             refuse_trainer(version.title, version.lineage, by=certificate.by)
-            if self._two_people and same_hands(certificate.by, entry.by):  # only then is more to be read
+            if self._two_people and same_hands(certificate.by, entry.by):  # only then there is more to read
                 approvals = self._certificates.approvals(version, self._verifier)
                 refuse_same_person(entry.channel, version.title, certificates=approvals, by=entry.by)
         except (NotCertified, SelfCertified, SamePerson) as error:
@@ -179,7 +179,7 @@ class Admission:
             abstention=_abstention(files, session),
             max_pixels=self._max_pixels,
         )
-        reproduce(model, files)  # the first calls through the whole path: they warm it too
+        reproduce(model, files)  # the first calls through the whole path, which also warm it up
         return model
 
 
@@ -205,7 +205,7 @@ def _abstention(files: Mapping[str, Path], session: Session) -> Abstention | Non
 
 @contextlib.contextmanager
 def _refusals() -> Generator[None]:
-    """Turn what is wrong with a version into a refusal that carries the outcome's name."""
+    """Turns errors of a version into a refusal with the outcome's name."""
     try:
         yield
     except (StoreUnavailable, StoreRefused, KeyUnavailable, ClockSkewed, LogShorter):

@@ -1,4 +1,4 @@
-"""Follows a channel's experiments: loads the challenger next to the champion, and drops it when the experiment ends."""
+"""Follows a channel's experiments: loads the challenger next to the champion, and unloads it after the experiment."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ from serving.release.live import Deployed, Live
 logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 30.0
-"""How long a refused challenger waits before it is checked again, if the cause can be fixed."""
+"""Seconds until a refused challenger is checked again, if the cause can be fixed."""
 
 type State = Literal["answers", "tripped", "refused"]
 
@@ -35,18 +35,18 @@ class Challenge:
 
     @property
     def state(self) -> State:
-        """Whether the challenger answers here, and if not, who stopped it."""
+        """Whether the challenger is served here, and if not, what stopped it."""
         if self.model is None:
             return "refused"
         return "tripped" if self.counters.tripped else "answers"
 
     def drawn(self, *, request: str, caller: str) -> LoadedModel | None:
-        """Returns the challenger where the experiment draws this request, or this caller, and it answers here."""
+        """Returns the challenger if the experiment draws this request or caller and it is served; else None."""
         drawn = self.state == "answers" and self.experiment.chooses(caller if self.experiment.mode == "ab" else request)
         return self.model if drawn else None
 
     def stands_against(self, champion: Deployed, now: datetime) -> bool:
-        """Whether the experiment is about `champion`, and not over."""
+        """Returns whether the experiment is about `champion` and not over."""
         return champion.move.number == self.experiment.entry and now < parse_time(self.experiment.until)
 
     def to_json(self) -> dict[str, object]:
@@ -94,10 +94,10 @@ class Challenger:
             stop.wait(poll_seconds)
 
     def step(self) -> bool:
-        """Poll once and act on what is new. True when the store answered."""
+        """Poll once and apply changes. Returns True if the store responded."""
         try:
             self._follow()
-        except Exception as error:  # noqa: BLE001 - whatever happens here must not end the follower
+        except Exception as error:  # noqa: BLE001 - no error may end the follower
             level = logging.DEBUG if self._store_is_away else logging.ERROR
             self._store_is_away = True
             logger.log(level, "cannot read the experiments; running ones continue", extra={"error": repr(error)})
@@ -136,13 +136,13 @@ class Challenger:
             self._say("challenger refused" if refused else "challenger taken up", experiment, refused)
 
     def _look_again(self, challenge: Challenge, refused: VersionRefused) -> None:
-        """Take a refused challenger after all, once what it lacked may be there."""
+        """Check a refused challenger again, when its cause may be fixed."""
         due = refused.curable and self._monotonic() >= self._next_look
         if due or self._admission.has_news(refused.standing):
             self._take_up(challenge.experiment, counters=challenge.counters)
 
     def _confirm(self, challenge: Challenge, model: LoadedModel) -> None:
-        """Check for decisions about the challenger; a revoked one is dropped."""
+        """Check for decisions about the challenger; a revoked one is unloaded."""
         try:
             confirmed = self._admission.confirm(model, challenge.experiment)
         except VersionRefused as refused:

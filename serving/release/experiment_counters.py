@@ -1,4 +1,4 @@
-"""What this process counted of an experiment, arm by arm: many threads add, metrics and the judge read."""
+"""The process's counts of an experiment, by arm: many threads add, metrics and the judge read."""
 
 import threading
 from collections import deque
@@ -9,14 +9,18 @@ from typing import Final, Literal
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from registry.channels.experiment_rule import Arm, Evidence
+from registry.channels.experiment_rule import Arm, Evidence, Pair
 from serving.inference.loaded_model import Prediction
 
 type ArmName = Literal["champion", "challenger"]
 
 LOOKED_BACK: Final = 100
 TRIPS_AT: Final = 20
-"""Failures among the last `LOOKED_BACK` answers of a challenger that end its part in this process."""
+"""Failures among the last `LOOKED_BACK` predictions of a challenger that stop it in this process."""
+
+
+PAIRS: Final = 512
+"""Maximum number of label pairs that are counted separately; other photos are in the totals only."""
 
 
 @dataclass(kw_only=True)
@@ -30,7 +34,7 @@ class ExperimentCounters:
 
     @property
     def evidence(self) -> Evidence:
-        """All of it, at one moment."""
+        """Returns all counts, read atomically."""
         return self._evidence
 
     @property
@@ -39,7 +43,7 @@ class ExperimentCounters:
         return self._tripped
 
     def answered(self, arm: ArmName, found: Prediction) -> None:
-        """Count an answer, the time it took, and its largest probability."""
+        """Count a prediction, its duration and its largest probability."""
         seconds, confidence = found.seconds, found.confidence
         one = Arm(
             answers=1,
@@ -52,20 +56,30 @@ class ExperimentCounters:
             self._add(arm, one)
 
     def failed(self, arm: ArmName) -> None:
-        """Count a request that an arm could not answer."""
+        """Count a failed request of an arm."""
         with self._lock:
             self._add(arm, Arm(failures=1))
 
-    def compared(self, *, agree: bool) -> None:
-        """Count a photo that both answered."""
+    def compared(self, request: str, champion: Prediction, challenger: Prediction, *, strange: bool = False) -> None:
+        """Count a photo that both classified: `request` is its prediction's id.
+
+        `strange`: the photo is unlike the champion's training photos, so its prediction is unreliable.
+        """
+        agree = champion.label == challenger.label
+        pair = Pair(
+            champion=champion.label,
+            challenger=challenger.label,
+            photos=1,
+            doubt=max(0.0, 2 - (0.0 if strange else champion.confidence) - challenger.confidence),
+            examples=() if agree else (request,),
+        )
         with self._lock:
-            evidence = self._evidence
-            self._evidence = replace(
-                evidence, compared=evidence.compared + 1, disagreed=evidence.disagreed + (not agree)
-            )
+            known = {(each.champion, each.challenger) for each in self._evidence.pairs}
+            new = len(known) < PAIRS or (pair.champion, pair.challenger) in known
+            self._evidence += Evidence(compared=1, disagreed=int(not agree), pairs=(pair,) if new else ())
 
     def left_out(self) -> None:
-        """Count a photo that a busy shadow did not look at."""
+        """Count a photo that a busy shadow skipped."""
         with self._lock:
             self._evidence = replace(self._evidence, left_out=self._evidence.left_out + 1)
 

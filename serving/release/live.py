@@ -1,4 +1,4 @@
-"""What this process serves right now: the one place that the follower writes and every request reads."""
+"""The served version: written by the followers, read by every request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """A model and the channel entry that put it into force."""
+    """A model and the channel entry that activated it."""
 
     model: LoadedModel
     move: ChannelEntry
@@ -24,13 +24,13 @@ class Deployed:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """The channel's last entry, where this process does not serve what it names, and why not."""
+    """The channel's last entry, if this process does not serve its version, and the reason."""
 
     entry: int
     version: int
     reason: str
     detail: str
-    """What callers may read: no ARN, no note."""
+    """The reason for callers, without ARNs and notes."""
     at: datetime
 
     def to_json(self) -> dict[str, object]:
@@ -45,10 +45,10 @@ class Refusal:
 
 
 class Live:
-    """One writer an attribute (the followers' threads), many readers.
+    """One writer per attribute (the followers' threads), many readers.
 
-    Each attribute is one reference to something immutable: assigning it is atomic, so a reader sees the old or the
-    new, never a mixture. A request reads `deployed` once and ends on what it read.
+    Each attribute is a reference to an immutable object. Its assignment is atomic, so a reader sees the old or the new
+    one, never a mixture. A request reads `deployed` once and uses it until its end.
     """
 
     def __init__(self) -> None:
@@ -57,26 +57,28 @@ class Live:
         self.challenge: Challenge | None = None
         self.draining = False
         self.settled = False
-        """Whether it was known once what to serve here: a version, or nothing, because the channel was empty."""
+        """Whether the channel has been read once, and its version loaded if it has one."""
+        self.differs_since: float | None = None
+        """Since when the served version differs from the channel's, by `time.monotonic`; None: it does not."""
         self.store_answered_at = time.monotonic()
-        """When the model store last answered, or this process began."""
+        """When the model store last responded, or when this process started."""
 
     @property
     def in_service(self) -> bool:
         """Whether a load balancer should send callers here, and an Auto Scaling group keep this instance.
 
-        Not `ready`: an instance whose channel is empty, or whose version was withdrawn, has nothing to serve, and a new
-        one in its place would not either. `docs/design/infrastructure.md` has the table.
+        Not `ready`: an instance with an empty channel, or a withdrawn version, has nothing to serve, and its
+        replacement would not either. `docs/design/infrastructure.md` has the table.
         """
         return self.settled and not self.draining
 
     @property
     def ready(self) -> bool:
-        """Whether callers should be sent here."""
+        """Whether a version is served."""
         return self.deployed is not None and not self.draining
 
     @property
     def excuse(self) -> str:
-        """Returns why no version is being served, for callers."""
+        """Returns why no version is served, for callers."""
         why = self.refused.detail if self.refused else "Its channel may be empty."
         return f"This endpoint serves no version yet. {why}"

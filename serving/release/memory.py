@@ -1,9 +1,9 @@
 """Returns the memory of dropped models to the system.
 
-A model's blocks are freed between blocks that live on, and glibc keeps such pages for later, spread over the arenas of
-all threads that ever loaded one, so an endpoint grew with every swap. Two things against it: large blocks get pages of
-their own, which freeing returns; and after a swap the rest of what is free is returned, which takes some milliseconds,
-in which threads that allocate may wait. `benchmarks/serving/soak.py` shows what becomes of it.
+A model's blocks are freed between blocks that stay in use, and glibc keeps such pages in the arenas of all threads that
+ever loaded one, so an endpoint grew with every swap. Two measures: large blocks get their own pages, which are returned
+when freed; and after a swap the rest of the free memory is returned. That takes some milliseconds, in which allocating
+threads may wait. `benchmarks/serving/soak.py` measures the effect.
 """
 
 import ctypes
@@ -15,22 +15,29 @@ from serving.release.live import Live
 _MMAP_THRESHOLD = -3
 """`M_MMAP_THRESHOLD` of <malloc.h>."""
 _LARGE = 1024 * 1024
-"""Bytes. Most weights are above it, and what a photo of usual size needs is below: fresh pages cost time."""
+"""Bytes. Most weights are larger, and the buffers of a usual photo are smaller, because fresh pages cost time."""
+
+_TRIM_THRESHOLD = -1
+"""`M_TRIM_THRESHOLD` of <malloc.h>."""
+_KEPT = 8 * 1024 * 1024
+"""Free bytes that a heap keeps for the next photo. With glibc's fixed 128 KiB, each photo needs fresh pages."""
 
 
 def keep_large_blocks_apart() -> bool:
-    """Allocate large blocks on their own pages permanently; glibc by itself stops doing so once some were freed.
+    """Allocate large blocks on their own pages permanently; by default glibc stops doing so after some were freed.
 
-    False where the C library is another. To be called before models are loaded.
+    This also fixes how much free memory each heap keeps, which glibc otherwise adapts (mallopt(3)), so both are set.
+    Returns False with another C library. Call it before models are loaded.
     """
     try:
-        return bool(ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE))
+        mallopt = ctypes.CDLL(None).mallopt
+        return bool(mallopt(_MMAP_THRESHOLD, _LARGE)) and bool(mallopt(_TRIM_THRESHOLD, _KEPT))
     except (OSError, AttributeError):
         return False
 
 
 def trim_allocator() -> bool:
-    """Returns free pages to the system. False where the C library knows no such call, or had nothing to return."""
+    """Release free pages to the system. Returns False if the C library has no such call, or nothing was released."""
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError):  # not glibc
@@ -39,7 +46,7 @@ def trim_allocator() -> bool:
 
 
 class Trimmer:
-    """Trims one poll after the models in memory changed: by then requests that used the old model have ended."""
+    """Trims one poll after the models in memory changed, when requests with the old model have ended."""
 
     def __init__(self, live: Live, *, trim: Callable[[], object] = trim_allocator) -> None:
         self._live = live
@@ -48,7 +55,7 @@ class Trimmer:
         self._due = False
 
     def run(self, stop: threading.Event, *, poll_seconds: float) -> None:
-        """Look until `stop` is set."""
+        """Check until `stop` is set."""
         while not stop.wait(poll_seconds):
             self.step()
 
@@ -60,7 +67,7 @@ class Trimmer:
         self._due, self._seen = now != self._seen, now
 
     def _in_memory(self) -> tuple[int | None, int | None]:
-        """Numbers, not models: this must not be what keeps one."""
+        """Version numbers, not models, because a reference would keep a model in memory."""
         deployed, challenge = self._live.deployed, self._live.challenge
         return (
             deployed.move.number if deployed else None,

@@ -17,23 +17,23 @@ TOLERANCE = 1e-3
 
 
 class ProbesFailed(Exception):
-    """A version's probe photos are missing, broken, or get another answer here than at the trainer's."""
+    """A version's probe photos are missing or invalid, or their predictions differ from the trainer's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """One photo of a version, and what the trainer got for it."""
+    """One photo of a version, and the trainer's results for it."""
 
     photo: str
     probabilities: tuple[float, ...]
     label: str | None = None
     """None if the trainer's label was too close to the threshold, and in versions without labels."""
     strangeness: float | None = None
-    """None in versions without this output, and in older ones, whose probes do not have it."""
+    """None in versions without this output, and in older ones without it in their probes."""
 
 
 def read_probes(path: Path) -> list[Probe]:
-    """Read `probes.json`. Raises `ProbesFailed` if it is malformed or empty."""
+    """Returns the probes of `probes.json`. Raises `ProbesFailed` if it is malformed or empty."""
     try:
         rows = cast("list[Any]", json.loads(path.read_bytes()))
         probes = [
@@ -53,7 +53,7 @@ def read_probes(path: Path) -> list[Probe]:
 
 
 def reproduce(model: LoadedModel, files: Mapping[str, Path]) -> int:
-    """Classify every probe photo as a request would; return their number. Raises `ProbesFailed`."""
+    """Classify every probe photo as for a request. Returns their number. Raises `ProbesFailed`."""
     if PROBES not in files:
         raise ProbesFailed(f"the version has no {PROBES}")
     probes = read_probes(files[PROBES])
@@ -79,14 +79,14 @@ def _check(model: LoadedModel, probe: Probe, files: Mapping[str, Path]) -> None:
     if probe.label not in (None, found.label):
         raise ProbesFailed(
             f"{probe.photo}: expected the label {probe.label!r}, got {found.label!r} from the same probabilities; "
-            "the version's decision is another than the trainer's"
+            "the version's decision differs from the trainer's"
         )
     if probe.strangeness is not None:
         _check_strangeness(model, probe.photo, files[probe.photo].read_bytes(), probe.strangeness)
 
 
 def _check_strangeness(model: LoadedModel, name: str, photo: bytes, expected: float) -> None:
-    """Hold the output itself against the trainer's: callers of the inference protocol get it without a record too."""
+    """Compares the output itself with the trainer's: callers of the inference protocol get it in any case."""
     if STRANGENESS not in model.session.output_names:
         raise ProbesFailed(f"{PROBES} has the {STRANGENESS} of {name}; the model has no such output")
     got = float(model.session.outputs(model.decode(photo), (STRANGENESS,))[STRANGENESS][0])

@@ -1,4 +1,4 @@
-"""Follows a channel: sees a move, verifies the new version while the old one answers, then swaps them.
+"""Follows a channel: after a move, verifies the new version while the old one is served, then swaps them.
 
 It also polls decisions about the serving version, and serves the last good one instead of a revoked one.
 """
@@ -24,12 +24,12 @@ _KEPT = 2
 """Models in memory: the active one and the one before it, for a rollback without loading."""
 
 _RETRY_SECONDS = (4.0, 8.0, 16.0, 32.0, 60.0)
-"""How long a refused version waits before it is checked again, if the cause can be fixed."""
+"""Seconds until a refused version is checked again, if the cause can be fixed."""
 
 
 @dataclass(kw_only=True)
 class _Refused:
-    """The channel's last move, which was not followed, and when to look at it again."""
+    """The channel's last move, which was refused, and when to check it again."""
 
     move: ChannelEntry
     refusal: VersionRefused
@@ -37,7 +37,7 @@ class _Refused:
     looks: int = 0
 
     def put_off(self, now: float) -> None:
-        """Wait longer from look to look."""
+        """Wait longer before each check."""
         self.next_look = now + _RETRY_SECONDS[min(self.looks, len(_RETRY_SECONDS) - 1)]
         self.looks += 1
 
@@ -45,8 +45,8 @@ class _Refused:
 class Rollout:
     """The only writer of `Live`. One thread calls `step` repeatedly.
 
-    A poll that fails, for whatever reason, leaves everything as it is: what answers is still served. The one
-    exception is a version that is no longer certified: after the poll that learnt of it, it never answers again.
+    A failed poll changes nothing: the served version stays. The only exception is a version that is no longer
+    certified: after the poll that detects it, it is never served again.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Rollout:
         self._live = live
         self._metrics = metrics
         self._monotonic = monotonic
+        self._named: ChannelEntry | None = None
         self._seen: ChannelEntry | None = None
         self._kept: list[LoadedModel] = []
         self._refused: _Refused | None = None
@@ -73,7 +74,7 @@ class Rollout:
 
     @property
     def kept(self) -> tuple[LoadedModel, ...]:
-        """The models in memory, the one that came into force last first."""
+        """The models in memory, the last activated first."""
         return tuple(self._kept)
 
     def run(self, stop: threading.Event, *, poll_seconds: float) -> None:
@@ -83,43 +84,45 @@ class Rollout:
             stop.wait(poll_seconds)
 
     def step(self) -> bool:
-        """Poll once and act on what is new. True when the store answered."""
+        """Poll once and apply changes. Returns True if the store responded."""
         self._began = self._monotonic()
         trouble: Exception | None = None
         for work in (
             self._follow_channel,
-            self._heed_decisions,
+            self._apply_decisions,
         ):  # separately: one failure does not hide another
             try:
                 work()
-            except Exception as error:  # noqa: BLE001 - whatever happens here must not end the follower
+            except Exception as error:  # noqa: BLE001 - no error may end the follower
                 trouble = trouble or error
-        self._note_expiry()
+        self._log_expiry()
+        self._record_difference()
         if trouble is not None:
-            self._note_trouble(trouble)
+            self._record_failure(trouble)
             return False
-        self._note_answer()
+        self._record_success()
         return True
 
     def _follow_channel(self) -> None:
         try:
             head = self._channel.head()
         except HistoryBroken:
-            self._follow_what_is_sure()
+            self._follow_intact_entries()
             raise
-        self._note_passed_over()
+        self._named = head
+        self._log_skipped()
         if head is None:
             self._live.settled = True
             return
         if self._seen is None or head.number != self._seen.number:
             self._follow(head)
         elif self._refused is not None:
-            self._look_again(self._refused)
+            self._retry_refused(self._refused)
 
-    def _follow_what_is_sure(self) -> None:
+    def _follow_intact_entries(self) -> None:
         """If the channel's log is broken and no version is loaded, serve the one before the break.
 
-        Endpoints that ran before it serve that too: a new one must not differ from them, nor answer nothing.
+        Endpoints that ran before it serve that, too: a new one must not differ from them, nor serve nothing.
         """
         sure = self._channel.sure
         if sure is None or self._live.deployed is not None:
@@ -127,7 +130,7 @@ class Rollout:
         if self._seen is None or self._seen.number != sure.number:
             self._follow(sure)
         elif self._refused is not None:
-            self._look_again(self._refused)
+            self._retry_refused(self._refused)
 
     def _follow(self, head: ChannelEntry) -> None:
         try:
@@ -140,12 +143,12 @@ class Rollout:
             refused.put_off(self._monotonic())
         else:
             self._seen = head
-            self._put_into_force(head, model)
+            self._activate(head, model)
             self._refused = self._live.refused = None
             self._metrics.refusing.set(0)
 
-    def _look_again(self, refused: _Refused) -> None:
-        """Try a refused move again if that is due, and if no version is loaded, look for one that can be."""
+    def _retry_refused(self, refused: _Refused) -> None:
+        """Try a refused move again if due; if no version is loaded, find one that can be."""
         due = self._monotonic() >= refused.next_look
         if self._admission.has_news(refused.refusal.standing) or (due and refused.refusal.curable):
             self._follow(refused.move)
@@ -153,8 +156,8 @@ class Rollout:
             self._fall_back(refused)
             refused.put_off(self._monotonic())
 
-    def _heed_decisions(self) -> None:
-        """Check for decisions about the active version, and act on them."""
+    def _apply_decisions(self) -> None:
+        """Check for decisions about the active version, and apply them."""
         deployed = self._live.deployed
         if deployed is None:
             return
@@ -178,9 +181,9 @@ class Rollout:
                 "detail": refusal.detail,
             },
         )
-        # Where a refusal stands already, what answered was not what the channel names: that refusal stays.
+        # With a refusal already, the served version was not the channel's: that refusal stays.
         refused = self._refused or self._refuse(deployed.move, refusal)
-        refused.looks, refused.next_look = 0, self._began  # a search that breaks off is begun again at the next poll
+        refused.looks, refused.next_look = 0, self._began  # an interrupted search is restarted at the next poll
         self._fall_back(refused)
         refused.put_off(self._monotonic())
 
@@ -191,22 +194,22 @@ class Rollout:
             found = self._last_good(refused)
         finally:
             if found is None:
-                self._take_out_of_force()
+                self._deactivate()
         if found is not None:
-            self._put_into_force(*found, instead_of=refused.move)
+            self._activate(*found, instead_of=refused.move)
             return
         level = logging.DEBUG if refused.looks else logging.ERROR
         logger.log(level, "no version to fall back to; serving none", extra={"entry": refused.move.number})
 
     def _last_good(self, refused: _Refused) -> tuple[ChannelEntry, LoadedModel] | None:
-        """The first that may answer of the versions that roll back after roll back would bring back."""
+        """The first admissible version among those that repeated rollbacks would activate."""
         tried = {refused.move.digest}
         move = self._before(refused.move)
         while move is not None:
             if move.digest not in tried:
                 tried.add(move.digest)
                 if self._in_memory(move) is None:
-                    self._take_out_of_force()  # what was withdrawn must not answer for as long as another takes to load
+                    self._deactivate()  # a withdrawn version must not be served while another is loading
                 try:
                     return move, self._admit(move)
                 except VersionRefused as refusal:
@@ -235,9 +238,7 @@ class Rollout:
         others = [kept for kept in self._kept if kept.version.digest != model.version.digest]
         self._kept = [model, *others][:_KEPT]
 
-    def _put_into_force(
-        self, move: ChannelEntry, model: LoadedModel, *, instead_of: ChannelEntry | None = None
-    ) -> None:
+    def _activate(self, move: ChannelEntry, model: LoadedModel, *, instead_of: ChannelEntry | None = None) -> None:
         before = self._live.deployed
         self._live.deployed = Deployed(model=model, move=move)  # the swap: one reference
         self._live.settled = True
@@ -261,7 +262,7 @@ class Rollout:
             },
         )
 
-    def _take_out_of_force(self) -> None:
+    def _deactivate(self) -> None:
         self._live.deployed = None
         self._metrics.serving.clear()
         self._metrics.entry.set(0)
@@ -287,7 +288,7 @@ class Rollout:
         )
         return self._refused
 
-    def _note_passed_over(self) -> None:
+    def _log_skipped(self) -> None:
         """Log each invalid object in the channel's log once; `petpark models fsck` shows details."""
         for number, problem in self._channel.passed_over.items():
             if number not in self._passed_over:
@@ -297,7 +298,7 @@ class Rollout:
         self._passed_over = set(self._channel.passed_over)
         self._metrics.passed_over.set(len(self._passed_over))
 
-    def _note_expiry(self) -> None:
+    def _log_expiry(self) -> None:
         """Log once that the active version's certificate has expired."""
         deployed = self._live.deployed
         if deployed is None or deployed.model.certificate == self._expired:
@@ -310,13 +311,22 @@ class Rollout:
                 extra={"version": certificate.version, "expires_at": certificate.expires_at, "by": certificate.by},
             )
 
-    def _note_trouble(self, error: Exception) -> None:
+    def _record_difference(self) -> None:
+        """Compares the served version with the channel's, whatever the cause of a difference."""
+        deployed, named = self._live.deployed, self._named
+        same = named is None or (deployed is not None and deployed.model.version.digest == named.digest)
+        if same:
+            self._live.differs_since = None
+        elif self._live.differs_since is None:
+            self._live.differs_since = time.monotonic()
+
+    def _record_failure(self, error: Exception) -> None:
         self._metrics.store_errors.inc()
         level = logging.DEBUG if self._store_is_away else logging.ERROR
         self._store_is_away = True
         logger.log(level, "cannot read the channel; still serving the active version", extra={"error": repr(error)})
 
-    def _note_answer(self) -> None:
+    def _record_success(self) -> None:
         self._metrics.polled.set_to_current_time()
         self._live.store_answered_at = time.monotonic()
         if self._store_is_away:

@@ -1,4 +1,4 @@
-"""The thread on which a challenger classifies photos that were already answered, at the lowest priority."""
+"""The thread on which a challenger classifies photos after their response, at the lowest priority."""
 
 import contextlib
 import logging
@@ -11,13 +11,13 @@ from typing import Final
 logger = logging.getLogger(__name__)
 
 QUEUE: Final = 16
-"""Photos that wait at most; one more is left out."""
+"""Maximum number of waiting photos; more are skipped."""
 
 _NICE: Final = 15
 
 
 class Shadow:
-    """One thread, begun with the first work. Work that does not fit is refused, not waited for."""
+    """One thread, started with the first work. Work beyond the queue is refused."""
 
     def __init__(self, *, waiting: int = QUEUE) -> None:
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue(waiting)
@@ -25,7 +25,7 @@ class Shadow:
         self._thread: threading.Thread | None = None
 
     def offer(self, work: Callable[[], None]) -> bool:
-        """Have `work` done some time; False where too much waits already."""
+        """Queue `work`. Returns False if the queue is full."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
@@ -37,7 +37,7 @@ class Shadow:
         return True
 
     def settle(self) -> None:
-        """Wait until nothing is left to do."""
+        """Wait until the queue is empty."""
         self._work.join()
 
     def _run(self) -> None:

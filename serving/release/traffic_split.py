@@ -1,10 +1,12 @@
 """Which version answers a photo: the channel's or, for a share of them while an experiment runs, the challenger."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from imaging import PhotoError
+from registry.versions.abstention import NEITHER
 from serving.inference.loaded_model import LoadedModel, Prediction
 from serving.release.challenger import Challenge
 from serving.release.experiment_counters import ArmName
@@ -48,6 +50,8 @@ class TrafficSplit:
         if challenger is not None and not shadow:
             found = _ask(challenge, challenger, photo, explain=explain, record=record)
             if found is not None:
+                answered = found
+                self._later(challenge, lambda: _contradict(challenge, current.model, photo, answered, request))
                 return Answer(model=challenger, found=found, arm="challenger")
         try:
             found = current.model.classify(photo, explain=explain, record=record)
@@ -60,19 +64,39 @@ class TrafficSplit:
             raise
         if not shadow:
             counters.answered("champion", answer.found)
-        elif challenger is not None and not self._shadow.offer(lambda: _compare(challenge, photo, answer.found)):
-            counters.left_out()
+        elif challenger is not None:
+            self._later(challenge, lambda: _compare(challenge, current.model, photo, answer.found, request))
         return answer
 
+    def _later(self, challenge: Challenge, work: Callable[[], None]) -> None:
+        """Have the other arm look at the photo when there is time, or count it as left out."""
+        if not self._shadow.offer(work):
+            challenge.counters.left_out()
 
-def _compare(challenge: Challenge, photo: bytes, champion: Prediction) -> None:
+
+def _compare(challenge: Challenge, champion: LoadedModel, photo: bytes, answered: Prediction, request: str) -> None:
     """Have the challenger classify a photo that the champion answered, and count both."""
     if challenge.state != "answers" or challenge.model is None:
         return
     found = _ask(challenge, challenge.model, photo, explain=False)
     if found is not None:
-        challenge.counters.answered("champion", champion)
-        challenge.counters.compared(agree=found.label == champion.label)
+        challenge.counters.answered("champion", answered)
+        challenge.counters.compared(request, answered, found, strange=_strange(champion, answered))
+
+
+def _contradict(
+    challenge: Challenge, champion: LoadedModel, photo: bytes, challenger: Prediction, request: str
+) -> None:
+    """Have the champion classify a photo that the challenger answered. It is compared and otherwise not counted."""
+    if challenge.state == "answers":
+        found = champion.classify(photo)
+        challenge.counters.compared(request, found, challenger, strange=_strange(champion, found))
+
+
+def _strange(model: LoadedModel, found: Prediction) -> bool:
+    """Whether a version says that a photo is unlike those that it was trained on; False if it cannot say so."""
+    told = model.abstained(found)
+    return told is not None and found.strangeness is not None and told["answer"] == NEITHER
 
 
 def _ask(

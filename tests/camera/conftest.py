@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from camera.classifier import Classifier
 from tests.ports import free_port
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 SERVER = """
 import asyncio, sys
 import aio_rtsp_toolkit.server as server
@@ -35,7 +35,7 @@ SOUND_GOES_ON = "sound.mp4"
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture with one face or number plate, and where that is."""
+    """A picture with one face or number plate, and its area."""
 
     picture: Image.Image
     box: tuple[int, int, int, int]
@@ -43,7 +43,7 @@ class Drawn:
 
 @pytest.fixture(scope="session")
 def face() -> Drawn:
-    """Dark eyes and hair, bright nose and cheeks: what the cascades look for, and nobody's face."""
+    """Dark eyes and hair, bright nose and cheeks: a synthetic face for the cascades."""
     image = Image.new("RGB", (320, 240), (90, 110, 90))
     draw = ImageDraw.Draw(image)
     x, y = 160, 120
@@ -62,7 +62,7 @@ def face() -> Drawn:
 
 @pytest.fixture(scope="session")
 def profile() -> Drawn:
-    """A head from its left side, nose to the left: OpenCV's cascade of profiles knows this side alone."""
+    """A head from its left side, nose to the left: OpenCV's profile cascade finds only this side."""
     image = Image.new("RGB", (240, 240), (200, 205, 210))
     draw = ImageDraw.Draw(image)
     draw.ellipse((70, 40, 195, 190), fill=(78, 68, 58))
@@ -155,8 +155,8 @@ def write_video_with_sound(
         container.mux(sorted(packets, key=lambda packet: float((packet.dts or 0) * packet.time_base)))
 
 
-def wait_until(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """For what other processes and FFmpeg do, which give no event to wait on."""
+def wait_until(true: Callable[[], object], what: str, seconds: float = TIMEOUT_SECONDS) -> None:
+    """Wait for effects of other processes and of FFmpeg, which signal no event."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"{what} did not come about in {seconds} s"
@@ -164,7 +164,7 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = PATIENCE)
 
 
 class RtspServer:
-    """A real RTSP server in a process of its own: it can be killed, started again, and stopped in its tracks."""
+    """A real RTSP server in its own process: it can be killed, restarted and suspended."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -254,7 +254,7 @@ DOG = {"label": "dog", "probabilities": {"dog": 0.97, "cat": 0.03}, "model": {"n
 
 
 def line_to(answer: Callable[[httpx.Request], httpx.Response]) -> Classifier:
-    """A line to an endpoint that answers as the test says; closed after the test."""
+    """A connection to an endpoint with the test's responses; closed after the test."""
     return closed_later(Classifier("http://endpoint", transport=httpx.MockTransport(answer)))
 
 
@@ -274,7 +274,7 @@ def hang_up() -> Iterator[None]:
 
 
 class Hands:
-    """A clock that moves when the test says so."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self._wall = 1_900_000_000.0

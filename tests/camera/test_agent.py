@@ -21,7 +21,7 @@ from camera.status import create_status_app
 from camera.telemetry import AgentMetrics
 from camera.visits.recorder import Recorder, Unblurred
 from registry.store.memory_store import MemoryStore
-from tests.camera.conftest import DOG, PATIENCE, VIDEO, Hands, line_to, wait_until
+from tests.camera.conftest import DOG, TIMEOUT_SECONDS, VIDEO, Hands, line_to, wait_until
 
 QUICK = {"confirm_seconds": 0.5, "leave_seconds": 1.0}
 
@@ -109,7 +109,7 @@ class Stage:
 
     def play(self) -> None:
         stop = threading.Event()
-        asking = threading.Thread(target=self.camera.ask, args=(stop,))
+        asking = threading.Thread(target=self.camera.classify, args=(stop,))
         asking.start()
         self.frames.append(LastFrame())
         self.camera.read(stop)
@@ -353,20 +353,20 @@ def test_an_agent_that_stops_keeps_the_spool_open_until_the_last_event_is_writte
 
     def slow_search(_pixels):
         searching.set()
-        assert go_on.wait(PATIENCE)
+        assert go_on.wait(TIMEOUT_SECONDS)
         return []
 
     settings = settings_of(tmp_path, str(videos / VIDEO))
     agent = Agent(settings, store=None, connect=lambda *_: line_to(dog), detector=slow_search)
     agent.start()
     try:
-        assert searching.wait(PATIENCE)
+        assert searching.wait(TIMEOUT_SECONDS)
         assert not agent.stop(timeout=0)
         with pytest.raises(SpoolInUse):
             Spool(tmp_path, max_bytes=1 << 20)
     finally:
         go_on.set()
-    assert agent.stop(timeout=PATIENCE)
+    assert agent.stop(timeout=TIMEOUT_SECONDS)
     assert [found.event.kind for found in read_events(tmp_path, count=9)[0]] == ["ended", "began"]
     assert not agent.metrics.registry.get_sample_value("petpark_camera_unrecorded_events_total", {"camera": "camera-1"})
     for address in ("/v1/cameras", "/metrics"):

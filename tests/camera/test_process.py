@@ -52,7 +52,7 @@ def test_it_plays_a_file_to_its_end_and_says_that_the_endpoint_is_away(videos, t
     assert messages[-1] == "agent ended"
     (away,) = [line for line in lines if line["message"] == "endpoint unreachable; dropping frames"]
     assert away["level"] == "warning"
-    assert away["reason"] == "the endpoint does not answer: ConnectError"
+    assert away["reason"] == "the endpoint does not respond: ConnectError"
 
 
 @pytest.mark.parametrize(

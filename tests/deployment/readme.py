@@ -1,4 +1,4 @@
-"""The commands that a page tells its readers to type, and whether each could run: nothing of them is carried out."""
+"""The commands in a page, and whether each could run; none is executed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PREFIXES: Final = {"sudo", "nohup", "time"}
 
 
 class CommandRefused(Exception):
-    """A command that could not run as it is written; the message says why."""
+    """A command that could not run as written; the message has the reason."""
 
 
 def commands(page: str) -> Iterator[list[str]]:
@@ -81,7 +81,7 @@ def _without_redirections(command: list[str]) -> list[str]:
 
 
 def _make(words: list[str]) -> None:
-    """`make -n`: the target exists, and so does what it is made from."""
+    """`make -n`: the target and its prerequisites exist."""
     done = subprocess.run(["make", "-n", *words], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CommandRefused(done.stderr.strip())

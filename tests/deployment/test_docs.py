@@ -19,6 +19,7 @@ _PACKAGES: Final = (
     "camera",
     "imaging",
     "infra",
+    "monitoring",
     "petpark",
     "registry",
     "rehearsal",

@@ -90,7 +90,7 @@ def png_checksums(data: bytes, _source: random.Random) -> bytes:
 
 
 def _changed(node: Any, source: random.Random) -> Any:
-    """The document with one place changed: replaced, removed, doubled, or swapped for another of its own parts."""
+    """The document with one change: a part replaced, removed, doubled or swapped with another."""
     places = list(_places(node))
     if not places:
         return source.choice(_ODD)

@@ -31,7 +31,7 @@ from registry.channels.experiment_rule import Evidence, Rule
 from registry.encoding import canonical
 from registry.errors import RegistryError
 from registry.errors.experiments import ExperimentMalformed
-from registry.layout import experiment_key
+from registry.layout.model_store import experiment_key
 from registry.store.memory_store import MemoryStore
 from registry.version import StoredFile, Version
 from serving.auth.key_record import ApiKey, RecordMalformed
@@ -154,7 +154,7 @@ def archive(data: bytes) -> None:
 
 
 def download(data: bytes) -> None:
-    """Unpack a download, a `.zip` where the first byte is `z`; nothing may land beside the folder."""
+    """Unpack a download, a `.zip` where the first byte is `z`; nothing may be written outside the folder."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         packed = root / ("a.zip" if data[:1] == b"z" else "a.tar.gz")

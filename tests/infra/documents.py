@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 from infra import policies
-from registry.layout import Role
+from registry.layout.roles import Role
 from tests.infra.conftest import ACCOUNT, Deployment
 
 
@@ -56,3 +58,48 @@ def written(deployments: Iterable[Deployment]) -> Iterator[Written]:
 def as_list(value: Any) -> list[Any]:
     """What a policy may write without its brackets."""
     return value if isinstance(value, list) else [value]
+
+
+_FREE = {"tags", "dimensions", "parameters"}
+"""Inputs whose keys are ours to choose."""
+
+
+def _names_within(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The name of each part of an input, below its own name, with where it stands."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield f"{path}.{key}", key
+            if key not in _FREE:
+                yield from _names_within(part, f"{path}.{key}")
+    elif isinstance(value, list):
+        for part in value:
+            yield from _names_within(part, path)
+
+
+@cache
+def _names_of(package: str) -> frozenset[str]:
+    """The names of all parts of inputs of a package of the AWS provider, such as `s3`, as its schema has them."""
+    inputs = import_module(f"pulumi_aws.{package}._inputs")
+    kinds = [each for name, each in vars(inputs).items() if name.endswith("Args")]
+    return frozenset(name for kind in kinds for name in _pulumi_names(kind))
+
+
+def _pulumi_names(kind: type) -> Iterator[str]:
+    """The names of one type of input."""
+    for each in vars(kind).values():
+        name = getattr(getattr(each, "fget", None), "_pulumi_name", None)
+        if name is not None:
+            yield name
+
+
+def unknown_names(deployment: Deployment) -> set[str]:
+    """The parts of inputs whose names the provider's schema does not have, with their resources."""
+    return {
+        f"{resource.type} {resource.name}: {name}{path}"
+        for resource in deployment.resources
+        if resource.type.startswith("aws:")
+        for name, value in resource.inputs.items()
+        if name not in _FREE
+        for path, part in _names_within(value)
+        if part not in _names_of(resource.type.split(":")[1].partition("/")[0])
+    }

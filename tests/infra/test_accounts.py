@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from infra import policies
 from infra.policies import Deploying, Document, ResourceNames
-from registry import layout
-from registry.layout import Role
+from registry.layout.data_lake import event_key
+from registry.layout.model_store import blob_key
+from registry.layout.roles import Role
+from registry.layout.workspace import code_key
 from tests.infra.conftest import PROD_ACCOUNT
 from tests.policy_evaluator import policy
 
@@ -65,15 +67,15 @@ def test_a_key_leaves_its_use_to_the_policies_of_its_own_account(key):
 
 def test_an_endpoint_in_another_account_reads_models_and_its_code_and_verifies():
     assert endpoint_may("s3:ListBucket", "arn:aws:s3:::store")
-    assert endpoint_may("s3:GetObject", f"arn:aws:s3:::store/{layout.blob_key('pets', 'f' * 64)}")
-    assert endpoint_may("s3:GetObject", f"arn:aws:s3:::work/{layout.code_key('prod', 'f' * 64)}")
+    assert endpoint_may("s3:GetObject", f"arn:aws:s3:::store/{blob_key('pets', 'f' * 64)}")
+    assert endpoint_may("s3:GetObject", f"arn:aws:s3:::work/{code_key('prod', 'f' * 64)}")
     assert endpoint_may("kms:Decrypt", PLACES.encryption_key, **{"kms:viaservice": "s3.eu-west-1.amazonaws.com"})
     assert endpoint_may("kms:Verify", PLACES.signing_key)
     assert endpoint_may("kms:GetPublicKey", PLACES.signing_key)
 
 
 def test_it_adds_events_and_overwrites_none():
-    event = f"arn:aws:s3:::lake/{layout.event_key('gate', '2030-01-02', 'f' * 32)}"
+    event = f"arn:aws:s3:::lake/{event_key('gate', '2030-01-02', 'f' * 32)}"
     once = {"s3:if-none-match": "*", "s3:objectcreationoperation": "true"}
     assert endpoint_may("s3:PutObject", event, **once)
     assert not endpoint_may("s3:PutObject", event)

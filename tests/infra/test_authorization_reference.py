@@ -72,6 +72,16 @@ def test_every_action_exists(documents):
     assert unknown == set()
 
 
+def test_every_action_is_spelled_as_in_the_reference(documents):
+    """IAM ignores case; a search for who may do something does not, and neither do CloudTrail's event names."""
+    other = {
+        f"{service}:{action}"
+        for _, _, service, action in statements(documents)
+        if service != service.lower() or (action != "*" and details(service, action)["name"] != action)
+    }
+    assert other == set()
+
+
 def test_no_identity_is_allowed_by_wildcard(documents):
     wide = {
         f"{each}: {service}:{action}"

@@ -64,33 +64,33 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_an_interpreter_that_has_the_environment_is_used_as_it_is(machine):
-    done = machine.run("training", PETPARK_PYTHON=str(machine.python))
+    done = machine.run("job", PETPARK_PYTHON=str(machine.python))
     assert done.returncode == 0, done.stderr
-    assert machine.calls == ["python -m training"]
+    assert machine.calls == ["python -m petpark.worker"]
     assert f"ran in {machine.code}" in done.stdout
 
 
 def test_the_jobs_status_is_the_scripts(machine):
     machine.fake("python", "exit 3")
-    assert machine.run("training", PETPARK_PYTHON=str(machine.python)).returncode == 3
+    assert machine.run("job", PETPARK_PYTHON=str(machine.python)).returncode == 3
 
 
 @pytest.mark.parametrize("inherited", ["", "/tmp"])
 def test_a_job_keeps_what_is_temporary_on_the_volume(machine, inherited):
     """`tempfile` passes over a folder that is not there, and /tmp is in memory on Amazon Linux 2023."""
-    module = machine.code / "training" / "__main__.py"
-    module.parent.mkdir()
+    module = machine.code / "petpark" / "worker" / "__main__.py"
+    module.parent.mkdir(parents=True)
     (module.parent / "__init__.py").touch()
     module.write_text("import tempfile\nprint(tempfile.gettempdir())\n")
     left = machine.folder / "home" / "tmp" / "left"
     left.mkdir(parents=True)
     python = str(Path(sys.base_prefix, "bin", "python3"))  # knows no other package of that name
-    done = machine.run("training", PETPARK_PYTHON=python, **({"TMPDIR": inherited} if inherited else {}))
+    done = machine.run("job", PETPARK_PYTHON=python, **({"TMPDIR": inherited} if inherited else {}))
     assert done.stdout.splitlines() == [str(machine.folder / "home" / "tmp")], done.stderr
     assert not left.exists(), "what an earlier boot left is gone, as in /tmp"
 
 
-@pytest.mark.parametrize("purpose", ["training", "serving"])
+@pytest.mark.parametrize("purpose", ["job", "serving"])
 def test_packages_are_unpacked_on_the_volume(machine, purpose):
     home = machine.folder / "home"
     show = 'echo "$TMPDIR $UV_CACHE_DIR"'
@@ -169,7 +169,7 @@ def test_without_an_interpreter_the_environment_is_installed_from_the_lock(machi
     machine.fake("python", "exit 0", home / "tools" / "bin")
     machine.fake("python", 'echo "ran in $PYTHONPATH"', home / "environment" / "bin")
     machine.fake("python3", "exit 0")
-    done = machine.run("training")
+    done = machine.run("job")
     assert done.returncode == 0, done.stdout + done.stderr
     code = machine.code
     assert machine.calls == [
@@ -177,7 +177,7 @@ def test_without_an_interpreter_the_environment_is_installed_from_the_lock(machi
         f"python -m pip install --quiet --require-hashes -r {code}/requirements/tools.txt",
         f"uv venv --quiet --clear --python 3.13 {home}/environment",
         f"uv pip sync --quiet --python {home}/environment/bin/python --require-hashes {code}/requirements/training.txt",
-        "python -m training",
+        "python -m petpark.worker",
     ]
 
 
@@ -204,7 +204,7 @@ def test_an_index_that_does_not_answer_is_asked_five_times(machine):
 def test_an_unknown_purpose_is_refused(machine, words):
     done = machine.run(*words)
     assert done.returncode in {1, 2}
-    assert "training" in done.stdout + done.stderr
+    assert "job or serving" in done.stdout + done.stderr or "job|serving" in done.stdout + done.stderr
     assert not (machine.folder / "calls").exists()
 
 

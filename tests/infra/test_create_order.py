@@ -17,11 +17,11 @@ ORDER = [
     ("endpoint-instance", "test", {"network-gateway", "network-internet", "network-routes-2"}, INSTANCES),
     ("endpoint-group", "prod", {"network-internet", "network-routes-2", "network-routes-3"}, INSTANCES),
     # What holds the template's id may launch from it at once.
-    ("training-machine-template", "test", {"network-internet", "network-routes-2", "network-routes-3"}, INSTANCES),
+    ("training-machine-job-template", "test", {"network-internet", "network-routes-2", "network-routes-3"}, INSTANCES),
     # Connections to S3 that are open when the endpoint's route appears are dropped.
     ("endpoint-instance", "test", {"network-s3"}, S3_ENDPOINT),
     ("endpoint-group", "prod", {"network-s3"}, S3_ENDPOINT),
-    ("training-machine-template", "test", {"network-s3"}, S3_ENDPOINT),
+    ("training-machine-job-template", "test", {"network-s3"}, S3_ENDPOINT),
     # An internet-facing load balancer is refused in a VPC without an internet gateway.
     ("endpoint-lb", "prod", {"network-gateway", "network-internet", "network-routes-0", "network-routes-1"}, BALANCER),
     # Targets have no health before a listener forwards to their group, and a group would replace what has none.
@@ -34,13 +34,13 @@ ORDER = [
         for name, stack, machine in (
             ("endpoint-instance", "test", "endpoint-machine"),
             ("endpoint-group", "prod", "endpoint-machine"),
-            ("training-machine-template", "test", "training-machine"),
+            ("training-machine-job-template", "test", "training-machine"),
         )
     ),
     # The code that user data fetches, and the bucket's policy over it.
     ("endpoint-instance", "test", {"code-bundle"}, ROLES),
     ("endpoint-group", "prod", {"code-bundle"}, ROLES),
-    ("training-machine-template", "test", {"code-bundle"}, ROLES),
+    ("training-machine-job-template", "test", {"code-bundle"}, ROLES),
 ]
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 import pytest
 
 from infra import policies
-from registry.layout import Role
+from registry.layout.roles import Role
 from tests.infra.documents import Written, written
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: white space does not count, and there is
@@ -44,6 +44,8 @@ NAMES = {
     "aws:s3/bucket:Bucket": 63,
     "aws:scheduler/schedule:Schedule": 64,
     "aws:sfn/stateMachine:StateMachine": 80,
+    "aws:cloudwatch/eventApiDestination:EventApiDestination": 64,
+    "aws:cloudwatch/eventConnection:EventConnection": 64,
     "aws:cloudwatch/eventRule:EventRule": 64,
     "aws:sns/topic:Topic": 256,
 }

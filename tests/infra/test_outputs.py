@@ -16,19 +16,7 @@ def test_both_stacks_export_the_same_keys(deployments):
     roles = {"publisher", "certifier", "promoter", "reader", "collector", "repairer"}
     assert set(test["roles"]) == set(prod["roles"]) == roles
     assert test["certificate_days"] == prod["certificate_days"] == 365
-    assert (
-        set(test["training"])
-        == set(prod["training"])
-        == {
-            "launch_template",
-            "subnets",
-            "instance_types",
-            "spot",
-            "tags",
-            "log_group",
-            "instances",
-        }
-    )
+    assert set(test["training"]) == set(prod["training"]) == {"log_group", "instances"}
 
 
 def test_prod_answers_from_the_platform_that_test_owns(deployments):

@@ -11,8 +11,29 @@ from hypothesis import strategies as st
 from infra import policies
 from infra.policies import ResourceNames
 from infra.policies.pipelines import answers
-from registry import layout
-from registry.layout import Role
+from infra.policies.statements import read_metrics
+from registry.layout.data_lake import (
+    EVENT_PICTURES,
+    EVENTS,
+    event_key,
+    event_picture_key,
+    label_key,
+    manifest_key,
+    photo_key,
+    sample_key,
+)
+from registry.layout.jobs import boot_log_key, checkpoint_key, epoch_key, job_result_key, job_spec_key
+from registry.layout.model_store import (
+    api_keys_key,
+    api_keys_prefix,
+    blob_key,
+    certificate_key,
+    channel_entry_key,
+    repair_key,
+    version_key,
+)
+from registry.layout.roles import Role
+from registry.layout.workspace import code_key, study_key, study_weights_key, table_key, trial_key
 from registry.telemetry import HourPartition, stack_prefix
 from tests.policy_evaluator import policy
 
@@ -30,11 +51,11 @@ HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 NUMBER = st.integers(1, 9_999_999)
 NAME = st.from_regex(r"[a-z][a-z0-9-]{0,10}", fullmatch=True)
 KEYS = st.one_of(
-    HEX.map(lambda sha256: layout.blob_key("pets", sha256)),
-    NUMBER.map(lambda number: layout.version_key("pets", number)),
-    st.tuples(NUMBER, NUMBER).map(lambda both: layout.certificate_key("pets", *both)),
-    st.tuples(NAME, NUMBER).map(lambda both: layout.move_key("pets", *both)),
-    NUMBER.map(lambda number: layout.repair_key("pets", number)),
+    HEX.map(lambda sha256: blob_key("pets", sha256)),
+    NUMBER.map(lambda number: version_key("pets", number)),
+    st.tuples(NUMBER, NUMBER).map(lambda both: certificate_key("pets", *both)),
+    st.tuples(NAME, NUMBER).map(lambda both: channel_entry_key("pets", *both)),
+    NUMBER.map(lambda number: repair_key("pets", number)),
 )
 WRITES = (
     "s3:PutObject",
@@ -174,22 +195,20 @@ def test_a_training_instance_publishes_but_neither_certifies_nor_promotes(key):
 @given(NAME)
 def test_a_training_instance_keeps_the_records_of_jobs_and_cannot_change_code(job):
     document = policies.training(PLACES, LOG)
-    assert allows(document, "s3:PutObject", f"arn:aws:s3:::work/{layout.checkpoint_key(job, 1)}")
-    assert allows(document, "s3:PutObject", f"arn:aws:s3:::work/{layout.boot_log_key(job, 'i-1')}")
-    assert allows(document, "s3:GetObject", f"arn:aws:s3:::work/{layout.code_key('test', 'f' * 64)}")
-    assert not allows(document, "s3:PutObject", f"arn:aws:s3:::work/{layout.code_key(job, 'f' * 64)}")
-    assert not allows(document, "s3:PutObject", f"arn:aws:s3:::lake/{layout.photo_key('f' * 64)}")
+    assert allows(document, "s3:PutObject", f"arn:aws:s3:::work/{checkpoint_key(job, 1)}")
+    assert allows(document, "s3:PutObject", f"arn:aws:s3:::work/{boot_log_key(job, 'i-1')}")
+    assert allows(document, "s3:GetObject", f"arn:aws:s3:::work/{code_key('test', 'f' * 64)}")
+    assert not allows(document, "s3:PutObject", f"arn:aws:s3:::work/{code_key(job, 'f' * 64)}")
+    assert not allows(document, "s3:PutObject", f"arn:aws:s3:::lake/{photo_key('f' * 64)}")
 
 
 @given(NAME, NUMBER)
 def test_studies_are_written_by_the_publisher_alone_and_by_no_machine(study, number):
     keys = [
-        layout.study_key(study),
-        layout.study_weights_key(study),
-        layout.trial_key(study, number),
-        layout.launch_key(study, number),
-        layout.refused_key(study, number),
-        layout.table_key(study),
+        study_key(study),
+        study_weights_key(study),
+        trial_key(study, number),
+        table_key(study),
     ]
     for key in keys:
         resource = f"arn:aws:s3:::work/{key}"
@@ -200,31 +219,51 @@ def test_studies_are_written_by_the_publisher_alone_and_by_no_machine(study, num
         assert allows(policies.training(PLACES, LOG), "s3:GetObject", resource), "trials read their initial weights"
 
 
+@given(NAME, NAME, NUMBER, st.datetimes(timezones=st.just(UTC)))
+def test_labels_are_added_by_the_certifier_alone_who_reads_what_is_labelled_and_no_photo(stack, name, number, at):
+    certifier = policies.operator(Role.CERTIFIER, PLACES)
+    for key in (sample_key(stack, name), label_key(stack, name, "ana@park.example", number)):
+        arn = f"arn:aws:s3:::lake/{key}"
+        writers = [role for role in Role if allows(policies.operator(role, PLACES), "s3:PutObject", arn)]
+        assert writers == [Role.CERTIFIER]
+        assert _takes(certifier, arn, {"s3:if-none-match": "*"})
+        assert not _takes(certifier, arn, {})
+        readers = {role for role in Role if allows(policies.operator(role, PLACES), "s3:GetObject", arn)}
+        assert readers == {Role.CERTIFIER, Role.PUBLISHER}
+        assert not any(allows(document, "s3:DeleteObject", arn) for document in _all_documents())
+        assert not any(allows(document, "s3:PutObject", arn) for document in _machines())
+    recorded = HourPartition.of(stack, name, at).key("instance", number)
+    assert allows(certifier, "s3:GetObject", f"arn:aws:s3:::lake/{recorded}")
+    assert not allows(certifier, "s3:PutObject", f"arn:aws:s3:::lake/{recorded}")
+    for private in (photo_key("f" * 64), event_picture_key(name, "2030-01-02", "f")):
+        assert not allows(certifier, "s3:GetObject", f"arn:aws:s3:::lake/{private}")
+
+
 @given(NAME, NUMBER, KEYS)
 def test_a_training_instance_deletes_old_checkpoints_and_no_record_of_anything(job, number, key):
     def deletes(resource: str) -> bool:
         return allows(policies.training(PLACES, LOG), "s3:DeleteObject", f"arn:aws:s3:::{resource}")
 
-    assert deletes(f"work/{layout.checkpoint_key(job, number)}")
-    records = [layout.job_spec_key(job), layout.job_result_key(job), layout.epoch_key(job, number)]
-    code = layout.code_key("test", "f" * 64)
+    assert deletes(f"work/{checkpoint_key(job, number)}")
+    records = [job_spec_key(job), job_result_key(job), epoch_key(job, number)]
+    code = code_key("test", "f" * 64)
     assert not any(deletes(f"work/{kept}") for kept in (*records, code))
     assert not deletes(f"store/{key}")
-    assert not deletes(f"lake/{layout.photo_key('f' * 64)}")
-    assert not deletes(f"lake/{layout.manifest_key('f' * 64)}")
+    assert not deletes(f"lake/{photo_key('f' * 64)}")
+    assert not deletes(f"lake/{manifest_key('f' * 64)}")
 
 
 @given(st.sampled_from(["store", "lake", "work"]), st.text(max_size=30))
 def test_an_endpoint_writes_nothing_but_what_cameras_beside_it_saw(bucket, key):
     document = policies.endpoint(PLACES, LOG, "prod")
-    events = bucket == "lake" and key.startswith((layout.EVENTS, layout.EVENT_PICTURES, stack_prefix("prod")))
+    events = bucket == "lake" and key.startswith((EVENTS, EVENT_PICTURES, stack_prefix("prod")))
     assert events or not any(allows(document, action, f"arn:aws:s3:::{bucket}/{key}") for action in WRITES)
 
 
 @given(NAME, HEX)
 def test_an_endpoint_adds_events_and_neither_reads_overwrites_nor_deletes_one(camera, event):
     document = policies.endpoint(PLACES, LOG, "prod")
-    for key in (layout.event_key(camera, "2030-01-02", event), layout.event_picture_key(camera, "2030-01-02", event)):
+    for key in (event_key(camera, "2030-01-02", event), event_picture_key(camera, "2030-01-02", event)):
         event_arn = f"arn:aws:s3:::lake/{key}"
         assert _takes(document, event_arn, {"s3:if-none-match": "*"})
         assert not _takes(document, event_arn, {})
@@ -255,9 +294,9 @@ def test_an_endpoint_verifies_certificates_and_reads_its_code():
     document = policies.endpoint(PLACES, LOG, "prod")
     assert allows(document, "kms:Verify", PLACES.signing_key)
     assert allows(document, "kms:GetPublicKey", PLACES.signing_key)
-    assert allows(document, "s3:GetObject", f"arn:aws:s3:::work/{layout.code_key('prod', 'f' * 64)}")
-    assert not allows(document, "s3:GetObject", f"arn:aws:s3:::work/{layout.job_spec_key('job')}")
-    assert not allows(document, "s3:GetObject", f"arn:aws:s3:::lake/{layout.photo_key('f' * 64)}")
+    assert allows(document, "s3:GetObject", f"arn:aws:s3:::work/{code_key('prod', 'f' * 64)}")
+    assert not allows(document, "s3:GetObject", f"arn:aws:s3:::work/{job_spec_key('job')}")
+    assert not allows(document, "s3:GetObject", f"arn:aws:s3:::lake/{photo_key('f' * 64)}")
 
 
 def test_a_machine_writes_its_own_log_only():
@@ -274,7 +313,7 @@ READS = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ss
 
 
 def state(stack: str, number: int = 1) -> str:
-    return f"arn:aws:s3:::store/{layout.api_keys_key(layout.api_keys_prefix(stack), number)}"
+    return f"arn:aws:s3:::store/{api_keys_key(api_keys_prefix(stack), number)}"
 
 
 @given(NAME, st.integers(1, 9_999_999), st.sampled_from(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]))
@@ -351,7 +390,9 @@ def test_nobody_may_do_everything():
         actions = list(itertools.chain.from_iterable(statement["Action"] for statement in document["Statement"]))
         assert not [action for action in actions if "*" in action]
         wide = [statement for statement in document["Statement"] if "*" in statement["Resource"]]
-        assert [statement for statement in wide if statement != answers()] == [], "answers cannot be limited"
+        assert [statement for statement in wide if statement not in (answers(), read_metrics())] == [], (
+            "neither can be limited"
+        )
 
 
 def _machines() -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ import pytest
 from infra import policies
 from infra.policies import Document, ResourceNames
 from registry.channel_policy import ChannelPolicy
-from registry.layout import Role
+from registry.layout.roles import Role
 from tests.policy_evaluator import conditions as rehearsed
 from tests.policy_evaluator import policy
 from tests.simulator import simulate
@@ -39,7 +39,7 @@ TRAINING_ROLE = f"arn:aws:iam::{OWNER}:role/training-machine-role-1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asker:
+class Caller:
     """Somebody, and what their own policies say."""
 
     role: str
@@ -59,24 +59,28 @@ class Asker:
         return {"aws:PrincipalArn": self.role, "aws:userid": f"AROA{self.role[-12:]}:{self.session}"}
 
 
-def askers() -> Iterator[Asker]:
+def callers() -> Iterator[Caller]:
     log = f"arn:aws:logs:eu-west-1:{OWNER}:log-group:/petpark/test/endpoint"
-    launch = policies.launch(template=TEMPLATE, subnets=[f"{EC2}:subnet/subnet-1"], role=TRAINING_ROLE, log_group=log)
+    watch = policies.watch_jobs(log_group=log)
     for role in Role:
-        documents = (policies.operator(role, PLACES, ["photos/2026"]), *([launch] if role is Role.PUBLISHER else []))
-        yield Asker(role=f"arn:aws:iam::{OWNER}:role/operators-{role}-1", session="mia", policies=documents)
+        documents = (policies.operator(role, PLACES, ["photos/2026"]), *([watch] if role is Role.PUBLISHER else []))
+        yield Caller(role=f"arn:aws:iam::{OWNER}:role/operators-{role}-1", session="mia", policies=documents)
     endpoint = (policies.endpoint(PLACES, log, "test"), policies.session_manager())
     for account in (OWNER, PROD, STRANGER):
-        yield Asker(role=f"arn:aws:iam::{account}:role/endpoint-machine-role-1", session="i-1", policies=endpoint)
-    yield Asker(role=TRAINING_ROLE, session="i-2", policies=(policies.training(PLACES, log),))
+        yield Caller(role=f"arn:aws:iam::{account}:role/endpoint-machine-role-1", session="i-1", policies=endpoint)
+    launch = policies.run_jobs(
+        places=PLACES, templates=[TEMPLATE], subnets=[f"{EC2}:subnet/subnet-1"], roles=[TRAINING_ROLE]
+    )
+    yield Caller(role=f"arn:aws:iam::{OWNER}:role/pipeline-job-role-1", session="job", policies=(launch,))
+    yield Caller(role=TRAINING_ROLE, session="i-2", policies=(policies.training(PLACES, log),))
     people = (policies.person([f"arn:aws:iam::{OWNER}:role/operators-promoter-1"]),)
     for account in (OWNER, PROD):
-        yield Asker(role=f"arn:aws:iam::{account}:role/people", session="mia", policies=people)
+        yield Caller(role=f"arn:aws:iam::{account}:role/people", session="mia", policies=people)
         everything: Document = {
             "Version": "2012-10-17",
             "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
         }
-        yield Asker(role=f"arn:aws:iam::{account}:role/administrator", session="root", policies=(everything,))
+        yield Caller(role=f"arn:aws:iam::{account}:role/administrator", session="root", policies=(everything,))
 
 
 STORE = policies.write_once_bucket(
@@ -197,9 +201,9 @@ ASKED: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[dict[str, str], ...]]
 )
 
 
-def requests() -> Iterator[tuple[Asker, str, str, dict[str, str]]]:
+def requests() -> Iterator[tuple[Caller, str, str, dict[str, str]]]:
     for actions, resources, contexts in ASKED:
-        for asker, action, arn, context in itertools.product(askers(), actions, resources, contexts):
+        for asker, action, arn, context in itertools.product(callers(), actions, resources, contexts):
             yield asker, action, arn, {"aws:SecureTransport": "true", **asker.context, **context}
 
 
@@ -210,7 +214,7 @@ def guard(arn: str, action: str) -> Document | None:
     return GUARDS.get(arn.partition("/")[0] if ":s3:" in arn else arn)
 
 
-def ours(asker: Asker, action: str, arn: str, context: dict[str, str]) -> str:
+def ours(asker: Caller, action: str, arn: str, context: dict[str, str]) -> str:
     """What the rehearsal says, in the words of the other."""
     resource = None if arn == "*" and ":Describe" not in action else arn
     asked = policy.Request(
@@ -231,13 +235,13 @@ def ours(asker: Asker, action: str, arn: str, context: dict[str, str]) -> str:
     return "ExplicitlyDenied" if "explicit" in refusal else "ImplicitlyDenied"
 
 
-def owner(arn: str, asker: Asker) -> str:
+def owner(arn: str, asker: Caller) -> str:
     if arn == "*":
         return asker.account
     return arn.split(":")[4] or OWNER
 
 
-def simulation(asker: Asker, action: str, arn: str, context: dict[str, str]) -> dict[str, Any]:
+def simulation(asker: Caller, action: str, arn: str, context: dict[str, str]) -> dict[str, Any]:
     document = guard(arn, action)
     return {
         "request": {
@@ -254,7 +258,7 @@ def simulation(asker: Asker, action: str, arn: str, context: dict[str, str]) -> 
 
 
 @pytest.fixture(scope="module")
-def answers() -> list[tuple[tuple[Asker, str, str, dict[str, str]], dict[str, Any]]]:
+def answers() -> list[tuple[tuple[Caller, str, str, dict[str, str]], dict[str, Any]]]:
     asked = list(requests())
     return list(zip(asked, simulate([simulation(*each) for each in asked]), strict=True))
 
@@ -314,7 +318,7 @@ SUBJECTS: Mapping[str, tuple[str, str, str, tuple[str, ...], tuple[str, ...]]] =
 }
 """By a part of an operator's name: action, resource, key, values of the policy and of the request."""
 
-ANYBODY = Asker(role=f"arn:aws:iam::{OWNER}:role/r", session="s", policies=())
+ANYBODY = Caller(role=f"arn:aws:iam::{OWNER}:role/r", session="s", policies=())
 
 
 def conditions() -> Iterator[dict[str, Any]]:
@@ -373,9 +377,9 @@ def test_both_make_the_same_of_every_operator_with_keys_that_are_there_and_that_
 
 def test_both_make_the_same_of_two_accounts_by_name_and_by_account():
     rule = {"Action": "s3:GetObject", "Resource": "arn:aws:s3:::store/a"}
-    cases: list[tuple[Asker, Document, Document]] = []
+    cases: list[tuple[Caller, Document, Document]] = []
     for account, named, identity in itertools.product((OWNER, PROD), range(4), ("Allow", "Deny", "elsewhere")):
-        asker = Asker(role=f"arn:aws:iam::{account}:role/r", session="s", policies=())
+        asker = Caller(role=f"arn:aws:iam::{account}:role/r", session="s", policies=())
         principal = (asker.role, f"arn:aws:iam::{account}:root", "*", COLLECTOR)[named]
         bucket = {"Effect": "Allow", "Principal": {"AWS": principal}, **rule}
         own = {"Effect": "Allow", **rule, "Resource": "arn:aws:s3:::elsewhere/a"}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import policies
-from registry import layout
 from registry.channel_policy import ChannelPolicy
+from registry.layout.model_store import blob_key, certificate_key, channel_entry_key, experiment_key, version_key
 from tests.policy_evaluator import policy
 
 ACCOUNT = "123456789012"
@@ -46,7 +46,7 @@ def test_a_channel_with_movers_takes_entries_and_experiments_from_promoters_of_t
     named = movers.get(channel, [])
     for asked in {person, *named}:
         refused = bool(named) and not (role == PROMOTER and asked in named)
-        for key in (layout.move_key("pets", channel, 7), layout.experiment_key("pets", channel, 7)):
+        for key in (channel_entry_key("pets", channel, 7), experiment_key("pets", channel, 7)):
             assert refuses(store(movers), key, f"{role}:{asked}") is refused
 
 
@@ -54,10 +54,10 @@ def test_a_channel_with_movers_takes_entries_and_experiments_from_promoters_of_t
 def test_movers_change_nothing_for_the_rest_of_the_registry_nor_for_another_model(movers, person):
     document = store(movers)
     for key in (
-        layout.blob_key("pets", "f" * 64),
-        layout.version_key("pets", 1),
-        layout.certificate_key("pets", 1, 1),
-        layout.move_key("cars", "prod", 1),
+        blob_key("pets", "f" * 64),
+        version_key("pets", 1),
+        certificate_key("pets", 1, 1),
+        channel_entry_key("cars", "prod", 1),
     ):
         assert not refuses(document, key, f"{OTHER}:{person}")
 
@@ -66,7 +66,7 @@ def test_movers_change_nothing_for_the_rest_of_the_registry_nor_for_another_mode
 def test_neither_a_user_nor_the_accounts_root_moves_a_channel_with_movers(movers):
     for channel in (name for name, people in movers.items() if people):
         for userid in ("AIDAUSER", ACCOUNT, "anonymous"):
-            assert refuses(store(movers), layout.move_key("pets", channel, 1), userid)
+            assert refuses(store(movers), channel_entry_key("pets", channel, 1), userid)
 
 
 def takes(session: str, **caller: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from monitoring.drift import SHOWN, Detector
+from monitoring.drift import SHOWN, Detector, Finding, as_reference
 from monitoring.levels import LEVELS, WINDOWS_A_MONTH, false_alarms_a_month
 from monitoring.windows import Window
 from tests.monitoring.made import STATISTICS, World
@@ -118,3 +118,44 @@ def test_a_night_is_no_drift_where_the_version_was_validated_by_night_and_is_whe
         days = lit(WORLD.window(300, rng), np.zeros(300, dtype=np.bool_), rng)
         assert Detector(reference=replace(both, statistics=days.statistics)).examine(night).drifted
     assert found <= 1
+
+
+def test_a_window_with_tensors_is_tested_without_the_size_of_photos():
+    """Tensors have no photo's size: NaN, in a column that is then not compared; all other tests run."""
+    rng = np.random.default_rng(11)
+    reference, window = WORLD.reference(200, rng), WORLD.window(120, rng)
+    assert window.statistics is not None
+    statistics = window.statistics.copy()
+    statistics[::2, 1] = np.nan
+    found = Detector(reference=reference).examine(replace(window, statistics=statistics))
+    whole = Detector(reference=reference).examine(window)
+    assert [each.test for each in found.findings] == [each.test for each in whole.findings]
+    assert not found.drifted
+    with pytest.raises(ValueError, match="the window has no contrast"):
+        as_reference(reference, replace(window, statistics=statistics))
+
+
+def test_a_window_drifted_up_to_the_level_itself():
+    found = [Finding(test="inputs", p_value=p, level=0.001, sentence="").drifted for p in (0.0009, 0.001, 0.0011)]
+    assert found == [True, True, False]
+
+
+def test_an_ordinary_window_becomes_a_reference_of_its_own_photos_without_corrupted_ones():
+    rng = np.random.default_rng(11)
+    version, window = WORLD.reference(200, rng), WORLD.window(120, rng)
+    found = as_reference(version, window)
+    assert window.statistics is not None
+    assert window.strangeness is not None
+    assert window.embedding is not None
+    assert len(found) == 120
+    assert np.array_equal(found.probabilities, window.probabilities.astype(np.float32))
+    assert np.array_equal(found.truth, window.probabilities.argmax(axis=1))
+    assert np.array_equal(found.embedding, window.embedding.astype(np.float16))
+    assert np.array_equal(found.strangeness, window.strangeness.astype(np.float32))
+    columns = [window.statistic_names.index(name) for name in version.statistic_names]
+    assert np.array_equal(found.statistics, window.statistics[:, columns].astype(np.float32))
+    types = [found.probabilities.dtype, found.truth.dtype, found.embedding.dtype, found.statistics.dtype]
+    assert types == [np.float32, np.uint16, np.float16, np.float32]
+    worse = (found.worse_probabilities, found.worse_truth, found.worse_strangeness, found.worse_kind)
+    assert [len(each) for each in worse] == [0, 0, 0, 0]
+    assert found.labels == version.labels

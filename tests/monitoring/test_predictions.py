@@ -4,7 +4,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from monitoring.predictions import PredictionsUnreadable, cameras, find, read
+from monitoring.predictions import PredictionsUnreadable, cameras, each_recorded, find, read
 from registry.store.memory_store import MemoryStore
 from registry.telemetry import TelemetryPolicy, stack_prefix
 from tests.serving.recording.recorded import NOON, Recording
@@ -113,3 +113,16 @@ def test_duckdb_reads_the_files_with_the_partitions_of_their_keys(recording, tmp
     rows = duckdb.connect().execute(query, [f"{tmp_path}/telemetry/v1/**/*.parquet"]).fetchall()
     assert [row[:3] for row in rows] == [(camera, hour, 10) for camera in ("gate", "pond") for hour in (12, 13, 14)]
     assert np.array([row[3:] for row in rows]).tolist() == [[0.75, 16]] * 6
+
+
+def test_each_recorded_prediction_of_the_time_is_told_with_its_place(recording):
+    found = list(each_recorded(recording.store, "prod", "pond", start=START + HOUR, end=START + 2 * HOUR))
+    assert [each.id for each in found] == [f"{1000 + number:032x}" for number in range(10)]
+    assert [each.row for each in found] == list(range(10))
+    first = found[0]
+    assert first.key in set(recording.store.keys("telemetry/"))
+    assert (first.camera, first.item, first.at, first.version) == ("pond", 0, START + HOUR, 3)
+    assert (first.digest, first.label, first.labels) == (f"sha256:{'0' * 64}", "cat", ("cat", "dog"))
+    assert (first.confidence, first.has_thumbnail) == (0.75, False)
+    some = each_recorded(recording.store, "prod", "pond", start=START + HOUR * 1.05, end=START + HOUR * 1.1)
+    assert [each.id for each in some] == [f"{1000 + number:032x}" for number in range(3, 6)]

@@ -16,14 +16,14 @@ times = st.lists(st.floats(0, 40 * HOUR), max_size=200).map(np.array)
 @given(times, st.floats(0, 60 * HOUR), st.integers(1, 30), st.integers(1, 24))
 def test_spans_hold_whole_hours_and_each_photo_once(seconds: np.ndarray, until: float, fewest: int, most: int):
     found = spans(seconds, until=until, fewest=fewest, most_hours=most)
-    places = [place for span in found for place in span.places.tolist()]
+    places = [place for span in found for place in span.indices.tolist()]
     assert len(places) == len(set(places))
     for span, after in itertools.zip_longest(found, found[1:]):
         inside = (seconds >= span.first * HOUR) & (seconds < (span.first + span.hours) * HOUR)
-        assert set(span.places.tolist()) == set(np.flatnonzero(inside).tolist())
+        assert set(span.indices.tolist()) == set(np.flatnonzero(inside).tolist())
         assert (span.first + span.hours) * HOUR <= until
         assert 1 <= span.hours <= most
-        assert len(span.places) >= fewest or span.hours == most
+        assert len(span.indices) >= fewest or span.hours == most
         assert after is None or after.first == span.first + span.hours
 
 

@@ -21,13 +21,14 @@ from typer.testing import CliRunner, Result
 from petpark.__main__ import app
 from petpark.targets.stacks import StackOutputs, parse
 from petpark.targets.target import Target
-from registry.layout import Role
+from registry.layout.roles import Role
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
 from registry.version import Version
 from registry.versions.catalog import Catalog
 from rehearsal.target import DRAWN_RECIPE
 from tests.petpark.github_api import api as api
+from tests.petpark.jobs.states import PIPELINE, StepFunctions
 from tests.registry.memory_keys import MemorySigner, MemoryVerifier
 
 ACCOUNT = "123456789012"
@@ -54,14 +55,7 @@ def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
         },
         "certificate_days": 365.0,
         "gates": {"data": {}, "model": {"accuracy": 0.7, "luck": 0.05}, "checks": {"photos": 50.0}},
-        "training": {
-            "launch_template": "lt-1",
-            "subnets": {"eu-west-1a": "subnet-1", "eu-west-1b": "subnet-2"},
-            "instance_types": ["g5.xlarge", "g6.xlarge"],
-            "spot": True,
-            "tags": {"petpark:stack": stack, "Name": "petpark-training-instance"},
-            "log_group": "/petpark/training",
-        },
+        "training": {"log_group": "/petpark/training"},
         "endpoint": {
             "kind": "instance",
             "channel": stack,
@@ -71,6 +65,7 @@ def outputs(stack: str = "test", **endpoint: Any) -> dict[str, Any]:
             "instance_id": "i-1",
             **endpoint,
         },
+        "pipeline": PIPELINE,
     }
 
 
@@ -82,7 +77,7 @@ def session() -> boto3.Session:
 
 @dataclass(frozen=True, kw_only=True)
 class FakeTarget(Target):
-    """Everything in memory; `people` says who acts in which role, `acted` in which roles somebody acted."""
+    """Everything in memory; `people`: who acts in which role; `acted`: the roles that were used."""
 
     buckets: dict[str, PrunableStore]
     key: MemorySigner
@@ -110,16 +105,18 @@ class FakeTarget(Target):
         return f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{self.people.get(role, 'alice')}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Place:
-    """What stands behind a test's commands.
+    """The cloud behind a test's commands.
 
-    `urls` are the endpoints, `exported` the outputs of each stack, `people` who acts in which role.
+    `urls` are the endpoints, `exported` the outputs of each stack, `people` who acts in which role, `states` its Step
+    Functions.
     """
 
     buckets: dict[str, PrunableStore] = field(default_factory=dict[str, PrunableStore])
     people: dict[str, str] = field(default_factory=lambda: {str(role): name for role, name in PEOPLE.items()})
     key: MemorySigner = field(default_factory=MemorySigner)
+    states: StepFunctions = field(default_factory=StepFunctions)
     urls: dict[str, str] = field(default_factory=dict[str, str])
     exported: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {"test": outputs("test"), "prod": outputs("prod")}
@@ -128,7 +125,7 @@ class Place:
     def target(self, _kind: str = "rehearsal", stack: str = "test") -> FakeTarget:
         """The target as commands get it."""
         found: StackOutputs = parse(stack, self.exported[stack])
-        return FakeTarget(
+        target = FakeTarget(
             kind="rehearsal",
             recipe=DRAWN_RECIPE,
             stacks=tuple(self.exported),
@@ -139,9 +136,12 @@ class Place:
             key=self.key,
             people=self.people,
         )
+        for role in (Role.PUBLISHER, Role.CERTIFIER):
+            target._clients["stepfunctions", role] = self.states
+        return target
 
     def replace(self, key: str, body: bytes) -> None:
-        """Put other bytes into the registry, as somebody could who got around the bucket's policy."""
+        """Put other bytes into the registry, as an attacker could without the bucket's policy."""
         self.buckets["models"].delete(key)
         self.buckets["models"].create(key, body)
 
@@ -235,27 +235,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def started_ec2() -> Iterator[tuple[Any, dict[str, Any]]]:
-    """EC2 by moto with what a stack exports for training; one for a module, because moto takes its time to start."""
+def ec2() -> Iterator[Any]:
+    """An EC2 client by moto; one for a module, because moto takes its time to start."""
     with mock_aws():
-        client: Any = boto3.client("ec2", region_name="eu-west-1")
-        vpc = client.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]
-        subnets = {
-            zone: client.create_subnet(VpcId=vpc, CidrBlock=f"10.20.{number}.0/24", AvailabilityZone=zone)["Subnet"][
-                "SubnetId"
-            ]
-            for number, zone in enumerate(("eu-west-1a", "eu-west-1b"))
-        }
-        machine: Any = {"ImageId": "ami-12c6146b", "InstanceType": "g5.xlarge"}
-        made = client.create_launch_template(LaunchTemplateName="training", LaunchTemplateData=machine)
-        template = made["LaunchTemplate"]["LaunchTemplateId"]
-        yield client, {**outputs()["training"], "launch_template": template, "subnets": subnets}
-
-
-@pytest.fixture
-def ec2(started_ec2: tuple[Any, dict[str, Any]], place: Place) -> Any:
-    """An EC2 client; `place` exports its launch template and subnets."""
-    client, training = started_ec2
-    for stack in place.exported:
-        place.exported[stack] = {**outputs(stack), "training": training}
-    return client
+        yield boto3.client("ec2", region_name="eu-west-1")

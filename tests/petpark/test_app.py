@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import Any
 
@@ -13,8 +14,9 @@ from typer.testing import CliRunner, Result
 
 from petpark.__main__ import app
 from petpark.app import hoist
-from petpark.errors import StackNotDeployed, describe
-from petpark.refusals import REFUSALS
+from petpark.errors import StackNotDeployed
+from petpark.failures.aws_errors import REFUSALS
+from petpark.failures.failure import describe
 from registry.errors import StoreRefused, StoreUnavailable, VersionMissing
 
 words = st.text(st.characters(categories=["Ll", "Nd"]), min_size=1, max_size=8)
@@ -58,6 +60,8 @@ FAILURES = [
     (client_error("Whatever"), 2, "RequestRefused"),
     *((client_error(code), 2, known.outcome) for code, known in REFUSALS.items()),
     (NoCredentialsError(), 2, "CredentialsMissing"),
+    (OSError(errno.ENOSPC, "No space left on device", "/tmp/cache"), 2, "DiskFull"),
+    (OSError(errno.ENOSPC, "No space left on device"), 2, "DiskFull"),
     (EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), 2, "Unreachable"),
 ]
 

@@ -78,6 +78,7 @@ def test_little_memory_is_told_and_refuses_nothing(
     assert checks("--target", "rehearsal")[1]["memory"]["health"] == health
 
 
+@pytest.mark.slow  # starts a process
 @pytest.mark.parametrize(("pulumi", "provider"), [("fine", "absent"), ("absent", "missing")])
 def test_one_engine_is_enough(bare: Path, monkeypatch: pytest.MonkeyPatch, pulumi: str, provider: str) -> None:
     monkeypatch.setenv("PETPARK_AWS_PROVIDER", str(bare / "nowhere"))
@@ -106,6 +107,7 @@ def test_the_account_is_named() -> None:
     assert "123456789012" in found["AWS account"]["found"]
 
 
+@pytest.mark.slow  # starts a process
 @pytest.mark.parametrize("chosen", EMULATORS)
 def test_the_emulator_in_use_is_named_and_another_environment_is_not_taken_for_its_own(
     bare: Path, monkeypatch: pytest.MonkeyPatch, chosen: str

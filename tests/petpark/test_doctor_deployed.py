@@ -16,8 +16,16 @@ from petpark import doctor
 from petpark.doctor import Check, Health
 from petpark.errors import PulumiFailed, RehearsalNotRunning, StackNotDeployed, StackOutdated
 from petpark.targets.target import Target
-from registry import layout
 from registry.errors import ClockSkewed, KeyUnavailable, StoreUnavailable
+from registry.layout.data_lake import (
+    change_key,
+    event_key,
+    event_picture_key,
+    ingestion_key,
+    manifest_key,
+    photo_key,
+    quality_key,
+)
 from registry.store.memory_store import MemoryStore
 from rehearsal.target import SUMMARY, open_rehearsal, rehearsal_target
 from tests.petpark.conftest import FakeTarget, Place, outputs
@@ -174,6 +182,7 @@ def test_a_rehearsal_whose_emulator_died_does_not_fail_the_doctor(tmp_path: Path
     assert "petpark rehearse --keep" in last.fix
 
 
+@pytest.mark.slow  # starts a process
 def test_the_command_ends_with_1_where_the_bucket_is_loose(place: Place, bucket: Any) -> None:
     bucket.delete_bucket_policy(Bucket="models")
     code, found = checks("--target", "rehearsal", opener=place.target)
@@ -186,14 +195,14 @@ def test_an_object_in_the_data_lake_that_petpark_did_not_write_is_named(
 ) -> None:
     lake = place.target().store("lake")
     ours = (
-        layout.photo_key("a" * 64),
-        layout.manifest_key("b" * 64),
-        layout.change_key("b" * 64, "c" * 64),
-        layout.ingestion_key("b" * 64, "c" * 64),
-        layout.quality_key("b" * 64, 1, "html"),
-        layout.quality_key("b" * 64, 1, "json"),
-        layout.event_key("gate", "2026-11-26", "e" * 32),
-        layout.event_picture_key("gate", "2026-11-26", "e" * 32),
+        photo_key("a" * 64),
+        manifest_key("b" * 64),
+        change_key("b" * 64, "c" * 64),
+        ingestion_key("b" * 64, "c" * 64),
+        quality_key("b" * 64, 1, "html"),
+        quality_key("b" * 64, 1, "json"),
+        event_key("gate", "2026-11-26", "e" * 32),
+        event_picture_key("gate", "2026-11-26", "e" * 32),
     )
     for key in ours:
         lake.create(key, b"ours")

@@ -34,13 +34,18 @@ def test_a_rehearsal_is_refused_there_before_anything_starts(run: Run, monkeypat
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize(("gigabytes", "workers"), [(1, 1), (4, 1), (8, 2), (16, 4), (256, 4)])
-def test_as_many_processes_run_the_tests_as_fit_into_memory(gigabytes: int, workers: int):
-    assert workers_for_tests(gigabytes * 10**9) == workers
+@pytest.mark.parametrize(
+    ("gigabytes", "cores", "workers"),
+    [(1, 8, 1), (4, 8, 1), (8, 8, 2), (16, 8, 4), (256, 64, 4), (256, 1, 2), (256, 2, 3), (8, 2, 2)],
+)
+def test_as_many_processes_run_the_tests_as_fit_into_memory_and_keep_the_cores_busy(
+    gigabytes: int, cores: int, workers: int
+):
+    assert workers_for_tests(gigabytes * 10**9, cores) == workers
 
 
-@given(st.integers(0, 2**45))
-def test_there_is_always_one_and_never_more_than_fit(memory: int):
-    workers = workers_for_tests(memory)
-    assert 1 <= workers <= 4
+@given(st.integers(0, 2**45), st.integers(1, 512))
+def test_there_is_always_one_and_never_more_than_fit(memory: int, cores: int):
+    workers = workers_for_tests(memory, cores)
+    assert 1 <= workers <= min(4, cores + 1)
     assert workers == 1 or workers * 2.5e9 + 1e9 <= memory

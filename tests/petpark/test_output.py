@@ -1,5 +1,6 @@
 """What others named cannot act on the terminal of whoever reads it."""
 
+import errno
 import io
 import json
 import os
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from petpark.errors import Failure
-from petpark.output import Columns, Line, Output, SafeConsole, bad
+from petpark.failures.failure import Failure, describe
+from petpark.output.console import Columns, Line, Output, SafeConsole
+from petpark.output.formats import bad
 
 HOSTILE = "cat\x1b[2J\x1b]0;owned\x07\x9b31m\r"
 
@@ -27,7 +29,7 @@ def shown(*, json: bool = False, text: str = HOSTILE) -> str:
     output.table(("name",), [(text,), (bad(text),)], facts={"name": text}, empty="")
     output.record({text: text}, facts={"name": text})
     output.lines([Line(mark=Text("x"), what=text, found=text, details={text: text})], facts={"name": text})
-    output.say(text)
+    output.message(text)
     output.failure(Failure(outcome="Unexpected", message=text, next_step=text, exit_code=1))
     return file.getvalue()
 
@@ -159,7 +161,8 @@ def test_what_the_terminals_encoding_lacks_is_an_escape(
 
 PRINTS = """
 import sys
-from petpark.output import Output, written_out
+from petpark.output.console import Output
+from petpark.output.streams import written_out
 with written_out():
     output = Output.open(json="json" in sys.argv)
     output.table(("a",), [("b",)] * int(sys.argv[1]), facts=["b"] * int(sys.argv[1]), empty="")
@@ -180,13 +183,49 @@ def test_a_command_whose_output_nobody_reads_ends_quietly_and_not_with_an_answer
 def test_a_full_disk_behind_the_output_is_told_and_a_closed_output_is_nothing_wrong():
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([sys.executable, "-c", PRINTS, "1", "json"], stdout=full, stderr=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (2, b"OutputNotWritten: No space left on device.\n")
+    assert (done.returncode, done.stderr) == (2, b"OutputNotWritten: /dev/full: No space left on device.\n")
     script = f"import os, sys\nos.close(1)\nsys.stdout = None\n{PRINTS}"
     assert subprocess.run([sys.executable, "-c", script, "1", "people"], stderr=subprocess.PIPE).returncode == 0
 
 
+COMMAND = """
+import sys, types, typer
+from petpark.app import Commands
+from petpark.lazy_commands import Listed
+from petpark.output.console import Output
+from petpark.output.streams import written_out
+def show(count: int, form: str) -> None:
+    output = Output.open(json=form == "json")
+    output.table(("a",), [("b",)] * count, facts=["b"] * count, empty="")
+sys.modules["shown"] = types.SimpleNamespace(register=lambda app: app.command("show")(show))
+class Own(Commands):
+    table = {"show": Listed("shown", "x")}
+app = typer.Typer(cls=Own)
+@app.callback()
+def begin() -> None: ...
+with written_out():
+    app()
+"""
+
+
+@pytest.mark.parametrize("words", [["show", "1", "people"], ["show", "99999", "people"], ["show", "99999", "json"]])
+def test_a_full_disk_behind_a_commands_output_is_no_fault_of_petpark(words: list[str]):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", COMMAND, *words], stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (2, b"OutputNotWritten: /dev/full: No space left on device.\n")
+
+
+@pytest.mark.parametrize("name", ["ENOSPC", "EDQUOT", "EFBIG"])
+def test_a_file_for_which_there_is_no_space_is_named(name: str):
+    failure = describe(OSError(getattr(errno, name), "No space left on device", "/data/reference.npz"))
+    assert failure is not None
+    assert (failure.outcome, failure.exit_code) == ("DiskFull", 2)
+    assert failure.message == "/data/reference.npz could not be written: No space left on device."
+    assert describe(OSError(errno.EIO, "Input/output error", "/data/reference.npz")) is None
+
+
 def test_a_broken_pipe_is_the_outputs_only_where_nobody_reads_that():
-    script = "import sys; from petpark.output import unread; sys.exit(unread())"
+    script = "import sys; from petpark.output.streams import unread; sys.exit(unread())"
     reader, writer = os.pipe()
     assert subprocess.run([sys.executable, "-c", script], stdout=writer).returncode == 0
     os.close(reader)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.layout import blob_key
+from registry.layout.model_store import blob_key
 from registry.version import Version
 from tests.petpark.conftest import Place, Run
 

@@ -1,4 +1,4 @@
-"""Where the CLI keeps things: who is logged in, the backend's folder, the selected stack, and the stack's settings."""
+"""The CLI's files: login, the backend's folder, the selected stack, and the stack's settings."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Backend:
 
     @property
     def url(self) -> str:
-        """Where the state is; raises `CommandFailed` when nobody is logged in."""
+        """Returns the backend's URL. Raises `CommandFailed` without login."""
         url = os.environ.get("PULUMI_BACKEND_URL") or self._current()
         if not url:
             raise CommandFailed("PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions")

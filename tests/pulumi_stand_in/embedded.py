@@ -60,7 +60,7 @@ def run(
 ) -> Result:
     """Deploy into the emulator; `quiet` leaves standard output to JSON, `only_shown` the state as it was."""
 
-    def hear(event: Event) -> None:
+    def handle_event(event: Event) -> None:
         for line in lines(event, kind):
             print(line, file=sys.stderr if quiet else None, flush=True)
         if event.step is not None and event.kind == "finished":
@@ -72,12 +72,12 @@ def run(
             log.write("diagnosticEvent", {"message": event.text, "color": "never", "severity": "error"})
 
     with _state(backend, copied=only_shown and kind != "preview") as folder:
-        return _carry_out(kind, stack, _engine(stack, folder, project, emulator, hear))
+        return _carry_out(kind, stack, _engine(stack, folder, project, emulator, handle_event))
 
 
 @contextmanager
 def _state(backend: Backend, *, copied: bool) -> Generator[Path]:
-    """The engine's states; a copy for what must not change them."""
+    """The engine's states; a copy for operations that must not change them."""
     folder = backend.folder / "embedded"
     if not copied:
         yield folder

@@ -163,7 +163,7 @@ _ALIASES: Final[Mapping[str, str]] = {"update": "up", "down": "destroy", "dn": "
 
 
 class UsageError(Exception):
-    """Words that the CLI does not accept; the message is what it says."""
+    """Arguments that the CLI does not accept; the message is its output."""
 
 
 class _Parser(argparse.ArgumentParser):

@@ -23,7 +23,7 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How an operation ended, and what the stack has after it. `steps`: those of `preview --json`."""
+    """The outcome of an operation, and the stack's state after it. `steps`: those of `preview --json`."""
 
     changes: Mapping[str, int]
     content: Content

@@ -1,12 +1,14 @@
-"""A store whose objects grow old at once: time is what a test says it is."""
+"""A store whose objects age by a test's clock."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from registry.errors import RegistryError
 from registry.store.object_info import Revision, Stored
 from registry.store.object_store import PrunableStore
+from registry.store.transfer import create_each, get_each
 
 
 class AgingStore:
@@ -23,11 +25,17 @@ class AgingStore:
     def create(self, key: str, body: bytes) -> None:
         self._store.create(key, body)
 
+    def create_each(self, objects: Iterable[tuple[str, bytes]]) -> Generator[RegistryError | None]:
+        return create_each(self.create, objects)
+
     def create_from(self, key: str, path: Path, *, sha256: str | None = None) -> None:
         self._store.create_from(key, path, sha256=sha256)
 
     def get(self, key: str) -> bytes:
         return self._store.get(key)
+
+    def get_each(self, keys: Iterable[str]) -> Generator[bytes]:
+        return get_each(self.get, keys)
 
     def chunks(self, key: str) -> Iterator[bytes]:
         return self._store.chunks(key)

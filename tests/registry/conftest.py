@@ -1,4 +1,4 @@
-"""Stores to test against: memory, and a real S3 protocol over loopback that can be told to fail."""
+"""Stores to test against: memory, and S3 over loopback with injected faults."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ class Answer:
     body: bytes = b"<html><body>Please sign in to the park's network.<br></body></html>"
 
 
-def _nobody(_: dict[str, Any]) -> Answer | None:
+def _no_answer(_: dict[str, Any]) -> Answer | None:
     return None
 
 
@@ -62,7 +62,7 @@ class S3Server:
     faults: list[S3Fault] = field(default_factory=list[S3Fault])
     requests: list[tuple[str, str, str | None]] = field(default_factory=list[tuple[str, str, str | None]])
     app: Any = None
-    instead: "Callable[[dict[str, Any]], Answer | None]" = _nobody
+    instead: "Callable[[dict[str, Any]], Answer | None]" = _no_answer
     """What answers in the store's place, request by request; None lets it through."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:

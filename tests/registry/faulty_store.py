@@ -2,13 +2,15 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
-from registry.errors import ObjectExists, StoreConflict, StoreUnavailable, StreamTorn
+from registry.errors import ObjectExists, RegistryError, StoreConflict, StoreUnavailable, StreamTorn
 from registry.store.object_info import Revision, Stored
 from registry.store.object_store import PrunableStore
+from registry.store.transfer import outcome_of
 
 
 class Fault(StrEnum):
@@ -51,7 +53,7 @@ def at_random(seed: int, rate: float, faults: Sequence[Fault] = ENDURED) -> Plan
     return lambda _: source.choice(faults) if source.random() < rate else None
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Nobody else acts."""
 
 
@@ -61,7 +63,7 @@ class FaultyStore:
     `meanwhile` is what others do while a call is slow.
     """
 
-    def __init__(self, store: PrunableStore, plan: Plan, *, meanwhile: Callable[[], object] = _nothing) -> None:
+    def __init__(self, store: PrunableStore, plan: Plan, *, meanwhile: Callable[[], object] = _do_nothing) -> None:
         self._store = store
         self._plan = plan
         self._meanwhile = meanwhile
@@ -73,6 +75,11 @@ class FaultyStore:
         """See ObjectStore."""
         self._write(key, lambda: self._store.create(key, body))
 
+    def create_each(self, objects: Iterable[tuple[str, bytes]]) -> Generator[RegistryError | None]:
+        """See ObjectStore. In sequence, so that the n-th call is the same every time."""
+        for key, body in objects:
+            yield outcome_of(partial(self.create, key, body))
+
     def create_from(self, key: str, path: Path, *, sha256: str | None = None) -> None:
         """See ObjectStore."""
         self._write(key, lambda: self._store.create_from(key, path, sha256=sha256))
@@ -80,6 +87,11 @@ class FaultyStore:
     def get(self, key: str) -> bytes:
         """See ObjectStore."""
         return self._meet(f"read {key}", lambda: self._store.get(key))
+
+    def get_each(self, keys: Iterable[str]) -> Generator[bytes]:
+        """See ObjectStore. In sequence, so that the n-th call is the same every time."""
+        for key in keys:
+            yield self.get(key)
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """See ObjectStore."""

@@ -1,4 +1,4 @@
-"""A signing key in memory, and the verifier that goes with it: they prove nothing about who signed."""
+"""A signing key in memory and its verifier; they do not prove who signed."""
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from securesystemslib.signer import (
@@ -17,7 +17,7 @@ class MemorySigner(CryptoSigner):
 
 
 class MemoryVerifier:
-    """Verifies what `signer` has signed."""
+    """Verifies signatures of `signer`."""
 
     def __init__(self, signer: MemorySigner) -> None:
         self.key: Key = signer.public_key

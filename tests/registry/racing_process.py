@@ -26,7 +26,7 @@ def open_store(place: str) -> ObjectStore:
 
 
 def write(store: ObjectStore, version: Version, name: str, attempts: int, say: TextIO) -> None:
-    """Try to move the channel so many times; say of each try what came of it."""
+    """Try to move the channel so many times; print the outcome of each attempt."""
     channel = Channel(store, "pets", "prod")
     for number in range(attempts):
         why = f"{name}-{number}"

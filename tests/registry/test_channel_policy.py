@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid
+from registry.channel_policy import STRICT, ChannelPolicy, ChannelPolicyInvalid, comparable
 
 POLICIES = st.builds(
     ChannelPolicy,
     certificate=st.just(value=True),
     two_people=st.booleans(),
-    metric=st.none() | st.sampled_from(["accuracy", "recall_dog"]),
+    metric=st.none() | st.sampled_from(["accuracy", "recall_dog", "recall_red-panda", "recall_Bär"]),
     gates=st.booleans(),
     movers=st.lists(st.from_regex(r"[a-z]{2,5}(@park\.es)?", fullmatch=True), max_size=3).map(tuple),
 )
@@ -51,3 +51,15 @@ def test_no_key_may_be_left_out() -> None:
         del values[key]
         with pytest.raises(ChannelPolicyInvalid, match=key):
             ChannelPolicy.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("metric", "may"),
+    [
+        ("accuracy", True), ("balanced_accuracy_low", True), ("consistency", True), ("recall_dog", True),
+        ("auroc_Bär", True), ("unseen_accuracy_low_cat", True), ("recall_", False), ("loss", False), ("", False),
+        ("accuracy_high", False), ("xaccuracy", False), ("calibration_error", False),
+    ],
+)  # fmt: skip
+def test_only_what_every_training_measures_and_is_better_the_higher_can_be_compared(metric: str, may: bool) -> None:
+    assert comparable(metric) is may

@@ -1,13 +1,26 @@
 """What a stack may ask, as its configuration says it, and which way is stricter."""
 
 import json
+import math
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.gates import DATA_GATES, MODEL_GATES, GatesInvalid, StackGates, Stricter, failed, judged
+from registry.gates import (
+    DATA_GATES,
+    MODEL_GATES,
+    GatesInvalid,
+    StackGates,
+    State,
+    Stricter,
+    failed,
+    figures,
+    judged,
+    open_gates,
+    states,
+)
 
 SHARES = st.floats(0, 1)
 STACK_GATES = st.builds(
@@ -93,3 +106,61 @@ def test_metrics_tell_which_gates_a_version_met_and_which_it_failed() -> None:
     assert judged(metrics) == {"accuracy": True, "recall": False}
     assert failed(metrics) == ("recall",)
     assert judged({"accuracy": 0.9}) == {}
+
+
+def test_each_gate_is_stricter_in_its_own_direction_up_to_its_own_end() -> None:
+    """What is measured against a limit: at least, or at most; the largest limit; and the limit that turns it off."""
+    higher = {
+        "accuracy": 1, "recall": 1, "consistency": 1, "abstention_coverage": 1, "abstention_kept": 1,
+        "abstention_refused_far": 1, "abstention_refused_near": 1, "luck": 1, "rarest_class": 1, "hours": 24,
+    }  # fmt: skip
+    lower = {
+        "slice_gap": 1, "calibration_error": 1, "robustness_drop": 1, "milliseconds": math.inf, "label_noise": 1,
+        "without_camera": 1, "without_time": 1, "unusable": 1, "near_duplicates": 1, "contradictions": 1,
+        "camera_bias": 1, "leaks": math.inf, "unclear": 1, "greyscale": 1, "unlike": 1, "days": math.inf,
+    }  # fmt: skip
+    gates = {**MODEL_GATES, **DATA_GATES}
+    assert {name: gate.most for name, gate in gates.items() if gate.stricter is Stricter.HIGHER} == higher
+    assert {name: gate.most for name, gate in gates.items() if gate.stricter is Stricter.LOWER} == lower
+    assert {name for name, gate in gates.items() if gate.off is not None} == {"milliseconds", "days"}
+    for name, gate in gates.items():
+        assert gate.meets(0.5, 0.5)
+        assert gate.meets(0.6, 0.5) is (name in higher)
+        assert gate.meets(0.4, 0.5) is (name in lower)
+        end = 0.0 if name in higher or gate.off == 0 else gate.most
+        assert gate.is_off(end)
+        assert not gate.is_off(0.5)
+        assert gate.takes(0.0)
+        assert gate.takes(min(gate.most, 1e9))
+        assert not any(map(gate.takes, (-0.001, gate.most + 0.001, math.inf, math.nan)))
+
+
+def test_each_data_gate_says_what_it_limits_in_which_unit_and_of_which_characteristic() -> None:
+    units = {name: gate.unit for name, gate in DATA_GATES.items() if gate.unit != "%"}
+    assert units == {"hours": " h", "camera_bias": "", "leaks": " pairs", "days": " days"}
+    assert all(gate.what for gate in DATA_GATES.values())
+    by_kind: dict[str, set[str]] = {}
+    for name, gate in DATA_GATES.items():
+        by_kind.setdefault(gate.characteristic, set()).add(name)
+    assert by_kind == {
+        "accuracy": {"label_noise"},
+        "completeness": {"rarest_class", "hours", "without_camera", "without_time"},
+        "reliability": {"unusable", "near_duplicates", "contradictions", "camera_bias", "leaks"},
+        "relevance": {"unclear", "greyscale", "unlike"},
+        "timeliness": {"days"},
+    }
+
+
+def test_metrics_tell_what_stands_against_a_version_and_why() -> None:
+    metrics = {"accuracy": 0.9, "gate_recall": 1.0, "gate_luck": 0.0, "gate_accuracy": 0.0, "unmeasured_luck": 1.0}
+    assert states(metrics) == {"recall": State.PASSED, "luck": State.UNMEASURED, "accuracy": State.FAILED}
+    assert list(open_gates(metrics).items()) == [("accuracy", "failed"), ("luck", "not measured")]
+    assert figures(metrics) == {"accuracy": 0.9}
+    assert open_gates({"gate_recall": 1.0}) == {}
+    assert open_gates({"recall": 1.0}) == {"all": "no gate was checked"}
+    assert states({"gate_recall": 0.0, "unmeasured_recall": 0.0}) == {"recall": State.FAILED}
+
+
+def test_gates_become_a_plain_object_with_all_three_parts() -> None:
+    gates = StackGates(data={"leaks": 3}, model={"recall": 0.5}, checks={"calls": 4})
+    assert gates.to_dict() == {"data": {"leaks": 3}, "model": {"recall": 0.5}, "checks": {"calls": 4}}

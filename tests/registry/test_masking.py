@@ -32,9 +32,9 @@ shapes = st.sampled_from(
 )
 
 
-def fitting(shape: str, secret: str) -> str:
+def fitting(shape: str, value: str) -> str:
     """In path and query a value must not end early; a camera could not tell either."""
-    return secret if "@" in shape and "={secret}" not in shape else quote(secret, safe="")
+    return value if "@" in shape and "={secret}" not in shape else quote(value, safe="")
 
 
 @settings(max_examples=examples(80))

@@ -122,11 +122,11 @@ def race(place: str, folder: Path, *, writers: int, attempts: int, followers: in
         stop.touch()
         assert [process.wait(timeout=60) for process in following] == [0] * followers
 
-    def said(name: str) -> list[dict[str, Any]]:
+    def events_of(name: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (folder / name).read_text().splitlines()]
 
     history = Channel(open_store(place), "pets", "prod").history()  # verifies that it is gapless and chained
-    tries = [line for n in range(writers) for line in said(f"writer-{n}")]
+    tries = [line for n in range(writers) for line in events_of(f"writer-{n}")]
     assert len(tries) == writers * attempts
     places: dict[str, list[int]] = {}
     for move in history:
@@ -140,7 +140,7 @@ def race(place: str, folder: Path, *, writers: int, attempts: int, followers: in
             assert len(places.get(line["unknown"], ())) <= 1
     assert len(history) == sum("won" in line or line.get("unknown") in places for line in tries), "and nothing else is"
     for n in range(followers):
-        seen = said(f"follower-{n}")
+        seen = events_of(f"follower-{n}")
         assert [line["saw"] for line in seen] == sorted({line["saw"] for line in seen}), "never backwards"
         assert all(history[line["saw"] - 1].why == line["why"] for line in seen), "and what was really there"
         assert seen[-1]["saw"] == len(history)

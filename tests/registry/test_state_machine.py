@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from registry import layout
 from registry.certificates.certificate import Certificates, Decision
 from registry.channel_policy import ChannelPolicy
 from registry.channels.channel import Channel
@@ -27,6 +26,7 @@ from registry.errors import (
     ObjectExists,
     StoreUnavailable,
 )
+from registry.layout.model_store import certificate_key, channel_entry_key
 from registry.maintenance.fsck import inspect
 from registry.maintenance.garbage_collection import Collector
 from registry.store.memory_store import MemoryStore
@@ -285,14 +285,14 @@ class Littered(Registry):
     @rule(ahead=st.sampled_from([0, 0, 1, 2]), far=st.booleans())
     def litter_the_channel(self, ahead: int, far: bool) -> None:
         there = [int(key[-13:-5]) for key in self.store.keys("pets/channels/prod/0")]
-        self.litter(layout.move_key("pets", "prod", 99_999_999 if far else max(there, default=0) + 1 + ahead))
+        self.litter(channel_entry_key("pets", "prod", 99_999_999 if far else max(there, default=0) + 1 + ahead))
 
     @precondition(lambda self: self.model.published)
     @rule(data=st.data(), ahead=st.sampled_from([0, 0, 1, 2]), far=st.booleans())
     def litter_the_decisions(self, data: st.DataObject, ahead: int, far: bool) -> None:
         number = data.draw(st.integers(1, len(self.model.published)))
         last = Certificates(self.store, "pets").look(self.catalog().version(number), VERIFIER).next_number
-        self.litter(layout.certificate_key("pets", number, 99_999_999 if far else last + ahead))
+        self.litter(certificate_key("pets", number, 99_999_999 if far else last + ahead))
 
     @invariant()
     def the_channel_is_where_it_was_moved(self) -> None:
@@ -331,7 +331,8 @@ def test_the_registry_behaves_as_its_model(
     kind: str, machine: type[Publishing], usually: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = (
-        "versions.upload.WORKERS",
+        "store.transfer.REQUESTS_AT_ONCE",
+        "versions.upload.REQUESTS_AT_ONCE",
         "logs.log.READERS",
         "maintenance.fsck.READERS",
         "maintenance.garbage_collection.REMOVERS",

@@ -94,3 +94,14 @@ def test_no_column_is_named_like_a_partition():
         timedelta(hours=1)
         == HourPartition.of("s", "c", datetime.now(UTC)).end - HourPartition.of("s", "c", datetime.now(UTC)).hour
     )
+
+
+@pytest.mark.parametrize(
+    ("percent", "least", "most"),
+    [(0, 0, 0), (1, 5, 40), (50, 900, 1100), (99, 1950, 1995), (100, 2000, 2000)],
+)
+def test_about_the_stated_share_of_predictions_is_a_sample(percent, least, most):
+    policy = TelemetryPolicy(sample_percent=percent)
+    ids = [f"{number:032x}" for number in range(1000)]
+    assert least <= sum(policy.samples(id_, item) for id_ in ids for item in (0, 1)) <= most
+    assert [policy.samples(id_) for id_ in ids] == [policy.samples(id_, 0) for id_ in ids]

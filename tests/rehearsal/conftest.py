@@ -1,4 +1,4 @@
-"""One emulator for all tests of a worker, on a port and in a directory of its own; `--emulator` says which."""
+"""One emulator for all tests of a worker, on its own port and in its own directory; `--emulator` selects it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ def product(request: pytest.FixtureRequest) -> Product:
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory, product: Product) -> Iterator[Emulator]:
-    """A running emulator that enforces policies. Shared: tests give their resources names of their own."""
+    """A running emulator that enforces policies. Shared: tests use unique resource names."""
     directory: Path = tmp_path_factory.mktemp("emulator")
     with Emulator(directory, product=product) as running:
         yield running

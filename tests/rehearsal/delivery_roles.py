@@ -86,6 +86,7 @@ _NOT_EMPTY = "a bucket that holds something is emptied before it is deleted, if 
 _UNCONFIRMED = "a subscription that nobody has confirmed ends by itself"
 _CHANGED = "for a changed setting, of which this deployment has none"
 _ON_MANIFEST = "for petpark:pipeline.on_manifest, which is off in this deployment"
+_ACTIONS = "for actions of alarms (petpark:alarm_actions, chat_webhook), of which this deployment has none"
 _PUBLISHED = "AWS asks for it where a state machine is made or changed with a version; the emulator does not"
 NOT_RECORDED: Mapping[str, str] = {
     "acm:AddTagsToCertificate": _HOST_NAME,
@@ -109,7 +110,13 @@ NOT_RECORDED: Mapping[str, str] = {
     "elasticloadbalancing:ModifyListener": _CHANGED,
     "elasticloadbalancing:ModifyTargetGroup": _CHANGED,
     "elasticloadbalancing:SetSecurityGroups": _CHANGED,
+    "events:CreateApiDestination": _ACTIONS,
+    "events:CreateConnection": _ACTIONS,
+    "events:DeleteApiDestination": _ACTIONS,
+    "events:DeleteConnection": _ACTIONS,
     "events:DeleteRule": _ON_MANIFEST,
+    "events:DescribeApiDestination": _ACTIONS,
+    "events:DescribeConnection": _ACTIONS,
     "events:DescribeRule": _ON_MANIFEST,
     "events:ListTagsForResource": _ON_MANIFEST,
     "events:ListTargetsByRule": _ON_MANIFEST,
@@ -117,9 +124,12 @@ NOT_RECORDED: Mapping[str, str] = {
     "events:PutTargets": _ON_MANIFEST,
     "events:RemoveTargets": _ON_MANIFEST,
     "events:TagResource": _ON_MANIFEST,
+    "events:UpdateApiDestination": _ACTIONS,
+    "events:UpdateConnection": _ACTIONS,
     "glue:TagResource": _WITH_TAGS,
     "glue:UpdateDatabase": _CHANGED,
     "glue:UpdateTable": _CHANGED,
+    "iam:CreateServiceLinkedRole": _ACTIONS,
     "iam:TagInstanceProfile": _WITH_TAGS,
     "iam:TagRole": _WITH_TAGS,
     "iam:UpdateAssumeRolePolicy": _CHANGED,
@@ -140,6 +150,11 @@ NOT_RECORDED: Mapping[str, str] = {
     "s3:PutBucketObjectLockConfiguration": _CHANGED,
     "s3:PutObjectTagging": _WITH_TAGS,
     "scheduler:UpdateSchedule": _CHANGED,
+    "secretsmanager:CreateSecret": _ACTIONS,
+    "secretsmanager:DeleteSecret": _ACTIONS,
+    "secretsmanager:GetSecretValue": _ACTIONS,
+    "secretsmanager:PutSecretValue": _ACTIONS,
+    "secretsmanager:UpdateSecret": _ACTIONS,
     "sns:TagResource": _WITH_TAGS,
     "sns:Unsubscribe": _UNCONFIRMED,
     "states:PublishStateMachineVersion": _PUBLISHED,
@@ -148,4 +163,4 @@ NOT_RECORDED: Mapping[str, str] = {
     "states:UpdateStateMachineAlias": _CHANGED,
     "sts:AssumeRole": _READ_BACK,
 }
-"""What is allowed though no role may have asked for it here, and why."""
+"""Permissions that are allowed although no role used them here, and why."""

@@ -15,7 +15,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,8 @@ LEFT_OUT: Mapping[str, str] = {
 
 _STEP = re.compile(r"^\*\*(?P<number>\d+)\. ", re.MULTILINE)
 _BLOCK = re.compile(r"^```sh\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
-_LINKED = ("__main__.py", "bootstrap.sh", "camera", "imaging", "infra", "petpark", "pyproject.toml", "registry",
-           "requirements", "serving", "training")  # fmt: skip
+_LINKED = ("__main__.py", "bootstrap.sh", "camera", "imaging", "infra", "monitoring", "petpark", "pyproject.toml",
+           "registry", "requirements", "serving", "training")  # fmt: skip
 _ANSWERS_WITHIN = 120.0
 
 
@@ -84,19 +84,25 @@ class Deployed(Environment):
                 content["config"] |= added
             (self.project / file.name).write_text(yaml.safe_dump(content))
 
-    def engine(self, stack: str, on_event: Any = None) -> EmbeddedEngine:
-        """The engine over the state that the stand-in keeps."""
+    def engine(
+        self,
+        stack: str,
+        on_event: Callable[[Any], None] | None = None,
+        before_reference: Callable[[str], None] = lambda _stack: None,
+    ) -> EmbeddedEngine:
+        """The engine over the stand-in's state."""
         made = self._engines[stack] = EmbeddedEngine(
             self.project,
             state_dir=self.backend / ".pulumi" / "embedded",
             config={stack: self._emulator_config()},
             passphrase=PASSPHRASE,
             on_event=on_event,
+            before_reference=before_reference,
         )
         return made
 
     def adopt(self, stack: str) -> None:
-        """Make what was deployed reachable: the people may take its roles, and clients its endpoint."""
+        """Make the deployment reachable: people may assume its roles, and clients reach its endpoint."""
         self.engine(stack)
         self._open(stack, lambda: None)
 
@@ -129,7 +135,7 @@ class Steps:
         }
 
     def run(self, *numbers: int) -> None:
-        """Run steps, each to its end; a command that fails, fails the test with what it printed."""
+        """Run steps, each to its end; a failed command fails the test with its output."""
         for number in numbers:
             for command in self.commands[number]:
                 if command not in LEFT_OUT:
@@ -171,7 +177,7 @@ class Steps:
         )
 
     def _rewritten(self, command: str) -> str:
-        """With the placeholders' values; nobody is there to confirm, and the model is as small as tests have them."""
+        """With the placeholders' values, without confirmation, and with the tests' small model."""
         words = command
         for placeholder, value in self.replaced.items():
             whole = placeholder.startswith("pulumi ")
@@ -179,11 +185,11 @@ class Steps:
         if words.startswith(("pulumi up", "pulumi destroy")):
             words += " --yes"
         if " petpark train " in words:
-            words += " --recipe two-cores --set epochs=2 --set image_size=32"
+            words += " --recipe two-cores --set epochs=3 --set image_size=32"
         return words
 
     def _after(self, command: str, said: str) -> None:
-        """What README asks its reader to do with a command's result."""
+        """The README's manual steps with a command's result."""
         if command.startswith("pulumi up --stack "):
             self.environment.adopt(command.split()[-1])
         elif " data ingest " in command:

@@ -9,7 +9,9 @@ import pytest
 
 from infra import policies
 from infra.policies import ResourceNames
-from registry.layout import api_keys_key, api_keys_prefix, code_key, event_key, version_key
+from registry.layout.data_lake import event_key
+from registry.layout.model_store import api_keys_key, api_keys_prefix, version_key
+from registry.layout.workspace import code_key
 from rehearsal.emulator import Emulator
 from tests.rehearsal.emulator.conftest import ACCOUNT, TRUST_EC2, refusal, session_client
 

@@ -11,7 +11,7 @@ from petpark.__main__ import app
 from petpark.errors import RolesTogether, StackOutdated
 from petpark.targets import access
 from petpark.targets.stacks import parse
-from registry.layout import Role
+from registry.layout.roles import Role
 from tests.petpark.conftest import ACCOUNT, outputs
 
 OTHER = "210987654321"

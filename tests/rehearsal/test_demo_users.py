@@ -11,9 +11,9 @@ import pytest
 from petpark.targets.stacks import parse
 from petpark.targets.target import Target
 from registry.identity import person
-from registry.layout import Role
+from registry.layout.roles import Role
 from rehearsal.credentials import Person
-from rehearsal.demo_users import CAST, admit, hire
+from rehearsal.demo_users import DEMO_USERS, create_users, grant_roles
 from rehearsal.emulator import Emulator
 from rehearsal.target import rehearsal_target
 from tests.petpark.conftest import outputs
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.rehearsal
 
 @pytest.fixture(scope="module")
 def people(emulator: Emulator) -> tuple[Person, ...]:
-    return hire(emulator.client("iam"))
+    return create_users(emulator.client("iam"))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def roles(emulator: Emulator, people: tuple[Person, ...]) -> Mapping[str, str]:
         role.value: iam.create_role(RoleName=f"people-{role}", AssumeRolePolicyDocument=TRUST_ACCOUNT)["Role"]["Arn"]
         for role in Role
     }
-    admit(iam, people, stack="test", roles=made.values())
+    grant_roles(iam, people, stack="test", roles=made.values())
     return made
 
 
@@ -44,19 +44,19 @@ type Act = Callable[..., Target]
 
 @pytest.fixture(scope="module")
 def act(emulator: Emulator, people: tuple[Person, ...], roles: Mapping[str, str]) -> Act:
-    """The stack's view of its people, or of the one named `alone`."""
+    """The stack's view of its people, or of the one named `only`."""
     stack = replace(parse("test", outputs()), roles=roles)
-    return lambda alone=None: rehearsal_target(stack, {}, emulator.url, ("test",), people=people, alone=alone)
+    return lambda only=None: rehearsal_target(stack, {}, emulator.url, ("test",), people=people, only=only)
 
 
 def test_everyone_acts_in_their_role_with_their_own_name(act: Act) -> None:
     together = act()
-    for member in CAST:
+    for member in DEMO_USERS:
         assert together.identity(role=member.role).endswith(f":assumed-role/people-{member.role}/{member.name}")
 
 
 def test_one_person_can_take_every_role_and_keeps_their_name(act: Act) -> None:
-    vera = act(alone="vera")
+    vera = act(only="vera")
     assert {person(vera.identity(role=role)) for role in Role} == {"vera"}
 
 

@@ -1,4 +1,4 @@
-"""Who launches training instances: the publisher's role, from the stack's template, for a job, and nothing else."""
+"""Who launches instances: the state machine `job`, from its templates, for a job; publishers only end them."""
 
 import uuid
 from collections.abc import Callable
@@ -13,15 +13,20 @@ from tests.rehearsal.emulator.conftest import ACCOUNT, TRUST_ACCOUNT, TRUST_EC2,
 
 pytestmark = pytest.mark.rehearsal
 
-JOB = {"ResourceType": "instance", "Tags": [{"Key": "petpark:job", "Value": "j"}]}
+TAGS = [{"Key": "petpark:job", "Value": "j"}, {"Key": "petpark:attempt", "Value": "j.1"}]
+JOB = {"ResourceType": "instance", "Tags": TAGS}
+PLACES = policies.ResourceNames(
+    model="pets", model_store="store", data_lake="lake", workspace="work", encryption_key="e", signing_key="s"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """A network, two firewalls, two templates that start instances in one of two roles; the publisher may use one."""
+    """A network, two firewalls, two templates that start instances in one of two roles; one may be used."""
 
     ec2: Any
-    """As the publisher."""
+    """As the state machine `job`."""
+    publisher: Any
     administrator: Any
     template: str
     other_template: str
@@ -31,7 +36,7 @@ class Field:
     other_profile: str
 
     def refused(self, **request: Any) -> str:
-        """Code with which the publisher is refused what this request asks for; empty if it is not."""
+        """Code with which the state machine is refused what this request asks for; empty if it is not."""
         usual = {
             "LaunchTemplate": {"LaunchTemplateId": self.template, "Version": "$Latest"},
             "SubnetId": self.subnet,
@@ -66,17 +71,23 @@ def field(emulator: Emulator) -> Field:
         )["LaunchTemplate"]["LaunchTemplateId"]
         for name in ("ours", "other")
     ]
-    granted = policies.launch(
-        template=f"arn:aws:ec2:{emulator.region}:{ACCOUNT}:launch-template/{templates[0]}",
+    launcher = policies.run_jobs(
+        places=PLACES,
+        templates=[f"arn:aws:ec2:{emulator.region}:{ACCOUNT}:launch-template/{templates[0]}"],
         subnets=[subnets[0]["SubnetArn"]],
-        role=iam.get_role(RoleName=f"training-{mark}")["Role"]["Arn"],
-        log_group=f"arn:aws:logs:{emulator.region}:{ACCOUNT}:log-group:training-{mark}",
+        roles=[iam.get_role(RoleName=f"training-{mark}")["Role"]["Arn"]],
     )
-    role = iam.create_role(RoleName=f"publisher-{mark}", AssumeRolePolicyDocument=TRUST_ACCOUNT)["Role"]["Arn"]
-    iam.put_role_policy(RoleName=f"publisher-{mark}", PolicyName="p", PolicyDocument=policies.as_json(granted))
-    taken = emulator.client("sts").assume_role(RoleArn=role, RoleSessionName="ana")["Credentials"]
+    publisher = policies.watch_jobs(log_group=f"arn:aws:logs:{emulator.region}:{ACCOUNT}:log-group:training-{mark}")
+
+    def acting(name: str, granted: policies.Document) -> Any:
+        role = iam.create_role(RoleName=f"{name}-{mark}", AssumeRolePolicyDocument=TRUST_ACCOUNT)["Role"]["Arn"]
+        iam.put_role_policy(RoleName=f"{name}-{mark}", PolicyName="p", PolicyDocument=policies.as_json(granted))
+        taken = emulator.client("sts").assume_role(RoleArn=role, RoleSessionName="ana")["Credentials"]
+        return session_client(emulator, "ec2", taken)
+
     return Field(
-        ec2=session_client(emulator, "ec2", taken),
+        ec2=acting("job", launcher),
+        publisher=acting("publisher", publisher),
         administrator=ec2,
         template=templates[0],
         other_template=templates[1],
@@ -94,12 +105,16 @@ def make_profile(iam: Any, name: str) -> Any:
     return made
 
 
-def test_the_publisher_launches_of_any_type_and_market_and_ends_what_runs_a_job(field: Field) -> None:
+@pytest.mark.parametrize("who", ["ec2", "publisher"])
+def test_instances_of_any_type_and_market_are_launched_and_what_runs_a_job_is_ended(field: Field, who: str) -> None:
     spot = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}
     assert field.refused(InstanceType="t3.large", InstanceMarketOptions=spot) == ""
-    found = field.ec2.describe_instances(Filters=[{"Name": "tag:petpark:job", "Values": ["j"]}])["Reservations"]
+    client = getattr(field, who)
+    ours = [{"Name": "tag:petpark:job", "Values": ["j"]}, {"Name": "subnet-id", "Values": [field.subnet]}]
+    found = client.describe_instances(Filters=ours)["Reservations"]
+    assert found
     for instance in [machine["InstanceId"] for entry in found for machine in entry["Instances"]]:
-        assert refusal(field.ec2.terminate_instances, InstanceIds=[instance]) == ""
+        assert refusal(client.terminate_instances, InstanceIds=[instance]) == ""
 
 
 CHANGES: list[tuple[str, Callable[[Field], dict[str, Any]]]] = [
@@ -114,13 +129,17 @@ CHANGES: list[tuple[str, Callable[[Field], dict[str, Any]]]] = [
 
 
 @pytest.mark.parametrize(("change"), [change for _, change in CHANGES], ids=[name for name, _ in CHANGES])
-def test_the_publisher_launches_nothing_else(field: Field, change: Callable[[Field], dict[str, Any]]) -> None:
+def test_nothing_else_is_launched(field: Field, change: Callable[[Field], dict[str, Any]]) -> None:
     assert field.refused(**change(field)) == "UnauthorizedOperation"
 
 
-def test_the_publisher_neither_ends_nor_tags_what_runs_no_job(field: Field) -> None:
+def test_a_publisher_launches_nothing_and_neither_ends_nor_tags_what_runs_no_job(field: Field) -> None:
+    template = {"LaunchTemplateId": field.template, "Version": "$Latest"}
+    asked = {"LaunchTemplate": template, "SubnetId": field.subnet, "TagSpecifications": [JOB]}
+    assert refusal(field.publisher.run_instances, MinCount=1, MaxCount=1, **asked) == "UnauthorizedOperation"
     made = field.administrator.run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1)["Instances"][0]
     named = {"InstanceIds": [made["InstanceId"]]}
-    assert refusal(field.ec2.terminate_instances, **named) == "UnauthorizedOperation"
-    tags = [{"Key": "petpark:job", "Value": "j"}]
-    assert refusal(field.ec2.create_tags, Resources=named["InstanceIds"], Tags=tags) == "UnauthorizedOperation"
+    for client in (field.ec2, field.publisher):
+        assert refusal(client.terminate_instances, **named) == "UnauthorizedOperation"
+        tagged = refusal(client.create_tags, Resources=named["InstanceIds"], Tags=TAGS)
+        assert tagged == "UnauthorizedOperation"

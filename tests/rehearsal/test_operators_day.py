@@ -11,17 +11,22 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from infra import policies
+from monitoring.late_labels.records import Answer
 from petpark import doctor
 from petpark.__main__ import app
 from petpark.doctor import Health
+from petpark.labels import samples
+from petpark.labels.labelling import Labelling
 from petpark.targets.stacks import parse
 from petpark.targets.target import Target
 from registry.encoding import sha256_hex
 from registry.errors import StoreRefused
-from registry.layout import Role, api_keys_prefix, blob_key
+from registry.layout.model_store import api_keys_prefix, blob_key
+from registry.layout.roles import Role
 from registry.store.s3_store import S3Store
 from registry.version import Version
 from registry.versions.catalog import Catalog
@@ -32,6 +37,7 @@ from serving.auth.key_log import KeyLog
 from serving.auth.key_polling import KeyRing
 from serving.telemetry import Metrics
 from tests.petpark.conftest import outputs
+from tests.petpark.labels.recorded_photos import MONDAY, NEXT_MONDAY, NOW, record
 from tests.petpark.models.test_lineage import DATASET
 from tests.rehearsal.emulator.conftest import ACCOUNT, allow, document
 from training.dataset.manifest import store_manifest
@@ -97,6 +103,9 @@ def make_role(iam: Any, role: Role, mark: str, places: policies.ResourceNames) -
     arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusting)["Role"]["Arn"]
     granted = policies.as_json(policies.operator(role, places))
     iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=granted)
+    if role is Role.CERTIFIER:
+        answers = policies.as_json(policies.answer_tokens(places))
+        iam.put_role_policy(RoleName=name, PolicyName="answers", PolicyDocument=answers)
     return arn
 
 
@@ -256,3 +265,31 @@ def test_an_endpoint_reads_its_own_keys_and_writes_none(park: Park, emulator: Em
     assert not KeyRing(KeyLog(store, api_keys_prefix("prod")), metrics=Metrics()).refresh()
     with pytest.raises(StoreRefused):
         store.create("api_keys/test/00000009.json", b"x")
+
+
+def test_the_certifier_labels_recorded_photos_and_nobody_else_does(
+    park: Park, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("petpark.commands.registry.past.utc_now", lambda: NOW)
+    bucket = park.target.outputs.data_lake
+    record(S3Store(emulator.client("s3"), bucket), photos=9)
+    times = ("--from", MONDAY.isoformat(), "--to", NEXT_MONDAY.isoformat())
+    assert park.run("labels", "sample", *times, "--count", "4")["recorded"] == 6
+    sample = samples.read(park.target, "test", None)
+    by = park.target.identity(role=Role.CERTIFIER)
+    labelling = Labelling(samples.lake(park.target), sample, by=by)
+    for number, photo in enumerate(sample.photos, start=1):
+        assert labelling.picture(number).startswith(b"\xff\xd8")
+        labelling.say(number, Answer.CLASS, sample.strata[photo.stratum].label, seen=None)
+    (week,) = park.run("labels", "report")["accuracy"]
+    once = sum(not photo.twice for photo in sample.photos)
+    assert (week["accuracy"], week["labelled"]) == (1, once)
+    assert park.run("labels", "export", "--out", str(tmp_path / "out"))["candidates"] == once
+    key = f"labels/v1/test/{sample.id}/people/{labelling.person}/00000001.json"
+    for role in set(Role) - {Role.CERTIFIER}:
+        with pytest.raises(StoreRefused):
+            park.target.store(bucket, role=role).create(f"{key}x", b"x")
+    with pytest.raises(ClientError, match="AccessDenied"):  # not even the certifier overwrites one
+        park.target.client("s3", role=Role.CERTIFIER).put_object(Bucket=bucket, Key=key, Body=b"x")
+    with pytest.raises(StoreRefused):
+        samples.lake(park.target).get(f"photos/sha256/{DATASET.photos[0].sha256}")

@@ -9,7 +9,8 @@ import pytest
 
 from infra import policies
 from registry.channel_policy import ChannelPolicy
-from registry.layout import Role, blob_key, move_key
+from registry.layout.model_store import blob_key, channel_entry_key
+from registry.layout.roles import Role
 from rehearsal.emulator import Emulator
 from tests.rehearsal.emulator.conftest import ACCOUNT, allow, document, refusal, session_client
 
@@ -99,15 +100,15 @@ def create(registry: Registry) -> Callable[..., str]:
 
 def test_a_promoter_who_is_no_mover_moves_other_channels_only(registry, create):
     otto = registry.act("otto", Role.PROMOTER)
-    assert create(otto, move_key("pets", "prod", 1)) == "AccessDenied"
-    assert create(otto, move_key("pets", "test", 1)) == ""
+    assert create(otto, channel_entry_key("pets", "prod", 1)) == "AccessDenied"
+    assert create(otto, channel_entry_key("pets", "test", 1)) == ""
     for number, mover in enumerate(MOVERS["prod"].movers, start=1):
-        assert create(registry.act(mover, Role.PROMOTER), move_key("pets", "prod", number)) == ""
+        assert create(registry.act(mover, Role.PROMOTER), channel_entry_key("pets", "prod", number)) == ""
 
 
 def test_a_mover_needs_the_promoters_role_and_an_administrator_gets_around_nothing(registry, create):
-    assert create(registry.act("noa", Role.PUBLISHER), move_key("pets", "prod", 9)) == "AccessDenied"
-    assert create(registry.emulator.client("s3"), move_key("pets", "prod", 9)) == "AccessDenied"
+    assert create(registry.act("noa", Role.PUBLISHER), channel_entry_key("pets", "prod", 9)) == "AccessDenied"
+    assert create(registry.emulator.client("s3"), channel_entry_key("pets", "prod", 9)) == "AccessDenied"
 
 
 def test_nobody_takes_a_role_under_anothers_name(registry):

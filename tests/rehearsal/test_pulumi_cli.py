@@ -164,7 +164,7 @@ def test_a_cli_that_is_killed_leaves_neither_processes_nor_a_lock(stage: Stage) 
     assert stage.engine().up("test").changes == {"same": 1}
 
 
-def gone(pids: list[int]) -> bool:
+def all_ended(pids: list[int]) -> bool:
     """Wait until all of them have ended."""
     for pid in pids:
         try:
@@ -209,7 +209,7 @@ def test_cancelling_ends_every_process_and_unlocks_the_stack(
     pids = begun(told, thread.is_alive)
     assert len(pids) == 3
     engine.cancel()
-    assert gone(pids)
+    assert all_ended(pids)
     thread.join(DEADLINE)
     assert len(failures) == 1
     with pytest.raises(Cancelled):
@@ -252,11 +252,11 @@ def test_a_rehearsal_that_is_ended_takes_the_cli_with_it(stage: Stage, number: s
     ended = rehearsal.wait(DEADLINE)
     if number is signal.SIGTERM:
         assert ended == 7
-        assert gone(pids)
+        assert all_ended(pids)
         stage.script(up={"changes": {"same": 1}})
         assert stage.engine().up("test").changes == {"same": 1}, "the stack is unlocked"
     else:  # nobody is left to end what the CLI started, which its own plugins do when they lose it
-        assert gone(pids[:1])
+        assert all_ended(pids[:1])
         os.kill(pids[1], signal.SIGKILL)
 
 

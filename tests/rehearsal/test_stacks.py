@@ -3,35 +3,33 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from petpark.data import datasets, quality_reports
-from petpark.errors import JobInterrupted
-from petpark.jobs import submission
+from petpark.jobs import execution_events, executions, submission
 from petpark.jobs.submission import EpochSeen, Finished
 from registry.gates import MODEL_GATES
-from registry.layout import JOB_TAG, Role, boot_log_key, epochs_prefix, job_prefix
+from registry.layout.jobs import JOB_TAG, epochs_prefix, job_prefix, job_spec_key
+from registry.layout.roles import Role
+from registry.version import Version
 from registry.versions.catalog import Catalog
 from rehearsal.environment import STACKS, Environment
 from tests.rehearsal import delivery_roles
 from tests.rehearsal.deploy_steps import LEFT_OUT, Deployed, Steps
 from training.dataset.generated import generate
+from training.job import JobSpec
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.timeout(600)]
-
-RECIPE = ("epochs=3", "image_size=32")
-
 
 ASKS_NOTHING = {
     "accuracy": 0, "recall": 0, "slice_gap": 1, "calibration_error": 1, "robustness_drop": 1, "consistency": 0,
     "abstention_coverage": 0, "abstention_kept": 0, "abstention_refused_far": 0, "abstention_refused_near": 0,
     "luck": 0, "milliseconds": 0,
 }  # fmt: skip
-"""Gates for models of two epochs: they could not go to prod by those that the YAML ships."""
+"""Gates for models of three epochs: they could not go to prod by those that the YAML ships."""
 SETTINGS = {"test": {"petpark:gates": {"data": {}, "model": ASKS_NOTHING, "checks": {"photos": 10, "calls": 5}}}}
 
 
@@ -59,13 +57,17 @@ def environment(readme) -> Deployed:
 
 
 @pytest.fixture(scope="module")
-def dataset(environment, photos) -> str:
-    target = environment.target("test")
-    found = datasets.ingest(target, str(photos), seed=5, progress=lambda *_: None).sha256
-    quality_reports.report(
-        target, found, gates=datasets.data_gates(target), labels=False
-    )  # the stack's YAML asks for one
-    return found
+def released(readme) -> Steps:
+    """The same, up to a version that was trained from photos and answers in prod."""
+    readme.run(8, 9)
+    return readme
+
+
+@pytest.fixture(scope="module")
+def first(released) -> Version:
+    """The version that README's commands trained."""
+    target = released.environment.target("test")
+    return Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model).version(1)
 
 
 def weights(environment: Environment, version: int, folder: Path) -> bytes:
@@ -92,8 +94,13 @@ def working_on(environment: Environment, job: str) -> list[str]:
     return [machine["InstanceId"] for reservation in found for machine in reservation["Instances"]]
 
 
-def run_to_its_end(environment: Environment, job: str, instance: str) -> int:
-    for event in submission.watch(environment.target("test"), job, instance_id=instance, poll=0.2):
+def run_to_its_end(environment: Environment, job: str, *, at_epoch: Callable[[], object] | None = None) -> int:
+    """Train `job` by the state machine; its version. `at_epoch` is called once, after the first epoch."""
+    target, acted = environment.target("test"), at_epoch is None
+    for event in execution_events.follow(target, executions.start_training(target, job), poll=0.5):
+        if at_epoch is not None and not acted and isinstance(event, EpochSeen):
+            acted = True
+            at_epoch()
         if isinstance(event, Finished):
             assert event.result.version is not None
             return event.result.version
@@ -114,61 +121,46 @@ def test_the_account_is_checked_before_the_first_up_and_what_cannot_be_checked_i
         assert "service-quotas" in said or "GetServiceQuota" in said
 
 
-def test_photos_become_a_version_that_answers_in_prod_by_readmes_commands(readme):
-    readme.run(8, 9)
-    (answer,) = [said for command, said in readme.heard.items() if command.startswith("curl ")]
+def test_photos_become_a_version_that_answers_in_prod_by_readmes_commands(released):
+    (answer,) = [said for command, said in released.heard.items() if command.startswith("curl ")]
     assert json.loads(answer)["label"] in {"cat", "dog"}
     assert json.loads(answer)["model"]["version"] == 1
 
 
-def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_not(environment, dataset, tmp_path):
+def test_a_training_killed_in_the_middle_ends_with_the_weights_of_one_that_was_not(environment, first, tmp_path):
     target = environment.target("test")
-    spec = submission.plan(target, dataset, RECIPE, seed=1)
-    calm = submission.submit(target, spec)
-    undisturbed = run_to_its_end(environment, calm, submission.launch(target, calm))
+    workspace = target.store(target.outputs.workspace, role=Role.PUBLISHER)
+    spec = JobSpec.from_json(workspace.get(job_spec_key(first.lineage["run"])))
 
     hit = submission.submit(target, spec)
-    instance = submission.launch(target, hit)
-    with pytest.raises(JobInterrupted, match="no result") as interrupted:  # noqa: PT012  one wait, cut short
-        for event in submission.watch(target, hit, instance_id=instance, poll=0.1):
-            if isinstance(event, EpochSeen) and event.record.epoch == 1:
-                kill_training(environment, instance)
-    assert interrupted.value.next_step == f"petpark train --resume {hit}"
-    said = target.store(target.outputs.workspace, role=Role.PUBLISHER).get(boot_log_key(hit, instance)).decode()
-    assert said.splitlines()[-1] == "petpark: job ended with status 137"
-    assert f"petpark jobs show {hit}" in interrupted.value.message
-    resumed = run_to_its_end(environment, hit, submission.resume(target, hit))
-
-    assert resumed != undisturbed
+    resumed = run_to_its_end(
+        environment, hit, at_epoch=lambda: kill_training(environment, working_on(environment, hit)[0])
+    )
+    assert len(working_on(environment, hit)) == 2, "another instance went on"
+    assert resumed != first.number
     assert weights(environment, resumed, tmp_path / "resumed") == weights(
-        environment, undisturbed, tmp_path / "undisturbed"
+        environment, first.number, tmp_path / "undisturbed"
     )
 
 
-def test_two_instances_train_one_model_and_when_one_is_gone_both_end_and_two_others_go_on(
-    environment, dataset, tmp_path
-):
+def test_two_instances_train_one_model_and_two_others_continue_after_one_is_gone(environment, first):
     target = environment.target("test")
     outputs = replace(target.outputs, training=replace(target.outputs.training, instances=2))
     # An epoch takes half a second and is seen seconds later: the death must not come after the last one.
-    spec = submission.plan(replace(target, outputs=outputs), dataset, (*RECIPE, "epochs=24"), seed=1, instances=2)
+    spec = submission.plan(
+        replace(target, outputs=outputs), first.lineage["dataset"], ("epochs=24", "image_size=32"), seed=1, instances=2
+    )
     job = submission.submit(target, spec)
-    first = submission.launch(target, job)
-    second = next(instance for instance in working_on(environment, job) if instance != first)
-    with pytest.raises(JobInterrupted, match="no result"):  # noqa: PT012  one wait, cut short
-        for event in submission.watch(target, job, instance_id=first, poll=0.1):
-            if isinstance(event, EpochSeen) and event.record.epoch == 1:
-                kill_training(environment, second)
-    for instance in (first, second):  # one that failed stores its boot log first, which may take 70 s
-        environment.runner.wait_for(instance, "terminated", timeout=150)
-    assert "starts 1 processes" in environment.runner.log(second).read_text()
-
-    version = run_to_its_end(environment, job, submission.resume(target, job))
     store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
+
+    version = run_to_its_end(
+        environment, job, at_epoch=lambda: kill_training(environment, working_on(environment, job)[1])
+    )
     assert len(list(store.keys(f"{job_prefix(job)}meetings/"))) == 2, "each launch met at a place of its own"
     assert len(list(store.keys(epochs_prefix(job)))) == 24
     catalog = Catalog(target.store(target.outputs.model_store, role=Role.READER), target.outputs.model)
     assert catalog.version(version).lineage["run"] == job
+    assert len(working_on(environment, job)) == 4
     for instance in working_on(environment, job):
         environment.runner.wait_for(instance, "terminated", timeout=120)
 
@@ -227,7 +219,7 @@ def test_taking_it_down_by_readmes_commands_leaves_nothing(readme, environment):
     readme.run(10)
     asked = {command for commands in readme.commands.values() for command in commands}
     assert asked == set(readme.heard) | set(LEFT_OUT), "each of README's commands was run"
-    assert "no resources of petpark left" in readme.heard["petpark doctor --account --leftovers"]
+    assert "no resources of petpark are left" in readme.heard["petpark doctor --account --leftovers"]
     buckets = environment.emulator.client("s3").list_buckets()["Buckets"]
     listed = environment.emulator.client("iam").list_roles()["Roles"]
     roles = [role for role in listed if not role["RoleName"].startswith("delivery-")]  # of no stack
@@ -243,7 +235,7 @@ def test_taking_it_down_by_readmes_commands_leaves_nothing(readme, environment):
 def test_the_role_that_deployed_a_stack_can_see_that_nothing_of_it_is_left(readme):
     done = readme.by(delivery_roles.deploying("test"), "petpark doctor --account --leftovers")
     assert done.returncode == 0, done.stdout
-    assert "no resources of petpark left" in done.stdout
+    assert "no resources of petpark are left" in done.stdout
     assert "could not be checked" not in done.stdout
 
 

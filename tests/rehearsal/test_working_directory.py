@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal import working_directory
-from rehearsal.working_directory import NoRoom, RehearsalRunning, WorkingDirectory
+from rehearsal.working_directory import DiskFull, RehearsalRunning, WorkingDirectory
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -71,6 +71,6 @@ def test_a_rehearsal_starts_in_an_empty_folder_and_keeps_only_what_it_is_told_to
 
 def test_a_full_disk_is_refused_before_anything_starts(tmp_path, monkeypatch):
     monkeypatch.setattr(working_directory, "ROOM_NEEDED", 2**62)
-    with pytest.raises(NoRoom, match="Free some space"), WorkingDirectory(tmp_path):
+    with pytest.raises(DiskFull, match="Free some space"), WorkingDirectory(tmp_path):
         pass
     assert working_directory.holder(tmp_path) is None

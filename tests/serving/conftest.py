@@ -59,7 +59,7 @@ class Http:
 
 
 class Endpoint:
-    """One endpoint of the park, its follower stepped by hand."""
+    """One endpoint of the park, whose follower the test steps."""
 
     def __init__(
         self,
@@ -75,13 +75,14 @@ class Endpoint:
         open_promotion_service: OpensPromotionService | None = None,
         cameras: tuple[str, ...] = (),
         telemetry: TelemetryPolicy | None = None,
+        channel: str = "prod",
     ):
         self.live, self.metrics = Live(), Metrics()
         self._store = park.store
         self.settings = ServingSettings(
             model_store="store",
             model="pets",
-            channel="prod",
+            channel=channel,
             signing_key="key",
             require_certificate=require_certificate,
             threads=threads,
@@ -99,7 +100,7 @@ class Endpoint:
             two_people=two_people,
         )
         self.rollout = Rollout(
-            channel=Channel(park.store, "pets", "prod"),  # its own: what the writer remembers is not known here
+            channel=Channel(park.store, "pets", channel),  # its own: what the writer remembers is not known here
             admission=admission,
             live=self.live,
             metrics=self.metrics,
@@ -123,7 +124,7 @@ class Endpoint:
         )
         self.bodies = Bodies(self.settings.limits)
         self.challenger = Challenger(
-            experiments=Experiments(park.store, "pets", "prod", clock=lambda: park.now),
+            experiments=Experiments(park.store, "pets", channel, clock=lambda: park.now),
             admission=admission,
             live=self.live,
             collector=ExperimentCollector(self.metrics.registry),
@@ -137,8 +138,8 @@ class Endpoint:
             self.recorder = Recorder(
                 telemetry,
                 park.store,
-                stack="prod",
-                channel="prod",
+                stack=channel,
+                channel=channel,
                 instance="host",
                 metrics=self.metrics,
                 clock=lambda: park.seconds,
@@ -155,7 +156,7 @@ class Endpoint:
             view=RegistryView(
                 park.store,
                 "pets",
-                follows="prod",
+                follows=channel,
                 verifier=MemoryVerifier(park.signer),
                 memory=None,
                 clock=lambda: park.now,
@@ -172,7 +173,7 @@ class Endpoint:
         return self.rollout.step()
 
     def requests(self) -> list[str]:
-        """Poll once; what that asked of the store."""
+        """Poll once. Returns the requests to the store."""
         before = len(self._store.asked)
         self.follow()
         return self._store.asked[before:]
@@ -191,7 +192,7 @@ class Endpoint:
 
     @property
     def answers(self) -> int | None:
-        """The version that a request gets its answer from; None where it gets a 503."""
+        """The version that serves a request; None for a 503."""
         answer = self.classify()
         assert answer.status_code in {200, 503}
         return answer.json()["model"]["version"] if answer.status_code == 200 else None
@@ -249,7 +250,7 @@ def parameters() -> Parameters:
 
 @pytest.fixture
 def guarded(park: Park, parameters: Parameters, open_endpoint: Callable[..., Endpoint]) -> Endpoint:
-    """An endpoint that answers from version 1, to those who have a key."""
+    """An endpoint that serves version 1 to callers with a key."""
     park.release(park.certified())
     opened = open_endpoint(api_keys="required", parameters=parameters)
     assert opened.follow()

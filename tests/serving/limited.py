@@ -1,4 +1,4 @@
-"""An endpoint with small limits that really listens, a good caller that never stops, and others beside it."""
+"""A listening endpoint with small limits, a good caller that never stops, and other callers."""
 
 import asyncio
 import http.client
@@ -30,7 +30,7 @@ from tests.serving.conftest import Endpoint
 from tests.serving.parameters import Parameters
 from tests.serving.park import SIZE, Park, photo
 
-PATIENCE = 60
+TIMEOUT_SECONDS = 60
 GOOD = "127.0.0.1"
 LIMITS = Limits(
     connections=40,
@@ -52,7 +52,7 @@ LIMITS = Limits(
     end_seconds=86_400,  # the process is the tests'
 )
 SLOW = photo("purple")
-"""The photo that takes as long as a test wants, where a test wants it to."""
+"""A photo whose processing the test can hold."""
 
 
 class WatchedArrivals(Arrivals):
@@ -74,7 +74,7 @@ class WatchedArrivals(Arrivals):
 
 
 class WatchedBodies(Bodies):
-    """Bodies that say when what is held changes."""
+    """Bodies that signal changes of the held bytes."""
 
     opened: ClassVar[list[Self]] = []
 
@@ -90,11 +90,11 @@ class WatchedBodies(Bodies):
 
     def wait_for(self, size: int) -> None:
         with self.news:
-            assert self.news.wait_for(lambda: self.held >= size, PATIENCE), self.held
+            assert self.news.wait_for(lambda: self.held >= size, TIMEOUT_SECONDS), self.held
 
 
 class GoodCaller:
-    """Posts photos from an address of its own, one after the other, until stopped."""
+    """Posts photos from its own address, one after the other, until stopped."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -110,7 +110,7 @@ class GoodCaller:
         """Wait until a request that begins from now on is answered; none may have failed."""
         now = time.monotonic()
         with self._news:
-            self._news.wait_for(lambda: self.failed or (self._began and self._began[-1] >= now), PATIENCE)
+            self._news.wait_for(lambda: self.failed or (self._began and self._began[-1] >= now), TIMEOUT_SECONDS)
             assert not self.failed
             assert self._began[-1] >= now
 
@@ -122,7 +122,7 @@ class GoodCaller:
         body = photo()
         while not self._stop.wait(0.02):
             began, got = time.monotonic(), None
-            line = http.client.HTTPConnection(GOOD, self._port, PATIENCE, source_address=(GOOD, 0))
+            line = http.client.HTTPConnection(GOOD, self._port, TIMEOUT_SECONDS, source_address=(GOOD, 0))
             try:
                 line.request("POST", "/v1/classify", body, {"Content-Type": "image/jpeg"})
                 got = line.getresponse().status
@@ -169,7 +169,7 @@ class Limited:
         self._prepared.close()
 
     def wait_until(self, holds: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT_SECONDS
         while not holds():
             assert time.monotonic() < end
             assert self._thread.is_alive()
@@ -183,7 +183,7 @@ class Limited:
 
     @contextmanager
     def line(self, host: str, port: int = 0) -> Generator[socket.socket]:
-        with socket.create_connection((GOOD, port or self.port), PATIENCE, source_address=(host, 0)) as line:
+        with socket.create_connection((GOOD, port or self.port), TIMEOUT_SECONDS, source_address=(host, 0)) as line:
             yield line
 
     def says(self, host: str, what: bytes, *, port: int = 0) -> tuple[int, bytes]:
@@ -196,7 +196,7 @@ class Limited:
 
     @contextmanager
     def many(self, hosts: list[str], port: int = 0) -> Generator[list[socket.socket]]:
-        """A connection from each of these addresses, on which nothing is said."""
+        """An idle connection from each of these addresses."""
         with ExitStack() as stack:
             yield [stack.enter_context(self.line(host, port)) for host in hosts]
 
@@ -215,7 +215,7 @@ class Limited:
         """Call ModelInfer once."""
         ask = channel.unary_unary(f"/{SERVICE}/ModelInfer")
         try:
-            ask(infer_request(batch), timeout=PATIENCE, metadata=tuple(metadata.items()))
+            ask(infer_request(batch), timeout=TIMEOUT_SECONDS, metadata=tuple(metadata.items()))
         except grpc.RpcError as error:
             return cast(grpc.Call, error).code()
         return grpc.StatusCode.OK
@@ -225,7 +225,7 @@ class Limited:
         before, never = self.arrivals.calls, threading.Event()
 
         def message() -> Generator[bytes]:
-            never.wait(PATIENCE)
+            never.wait(TIMEOUT_SECONDS)
             yield b""
 
         ask = channel.stream_unary(f"/{SERVICE}/ModelInfer")
@@ -259,7 +259,7 @@ class Limited:
     def _answers(self) -> bool:
         for port in (self.port, self.grpc_port, self.health_port):
             try:
-                socket.create_connection((GOOD, port), PATIENCE).close()
+                socket.create_connection((GOOD, port), TIMEOUT_SECONDS).close()
             except OSError:
                 return False
         return True
@@ -270,7 +270,7 @@ class Limited:
         def slow(model: LoadedModel, data: bytes, *, explain: bool, record: bool):
             if data == SLOW:
                 self.slow_began.release()
-                self.go_on.wait(PATIENCE)
+                self.go_on.wait(TIMEOUT_SECONDS)
             return classify(model, data, explain=explain, record=record)
 
         patch.setattr(LoadedModel, "classify", slow)
@@ -298,7 +298,7 @@ class Forwarder:
         with suppress(OSError):
             while True:
                 caller, _ = self._server.accept()
-                there = socket.create_connection((GOOD, self._to), PATIENCE, source_address=(self._host, 0))
+                there = socket.create_connection((GOOD, self._to), TIMEOUT_SECONDS, source_address=(self._host, 0))
                 there.settimeout(None)
                 for one in (caller, there):
                     self._stack.enter_context(one)
@@ -356,7 +356,7 @@ def infer_request(batch: int) -> bytes:
 
 
 def png(width: int, height: int, *, colour: int = 0, depth: int = 8) -> bytes:
-    """The beginning of a PNG that says this size; nothing of the picture itself. PNG, section 11.2."""
+    """The header of a PNG with this size, without image data. PNG, section 11.2."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from registry.encoding import canonical, parse_canonical
 from registry.errors import StoreUnavailable
-from registry.layout import api_keys_key, api_keys_prefix
+from registry.layout.model_store import api_keys_key, api_keys_prefix
 from registry.store.memory_store import MemoryStore
 from serving.auth.key_log import KeyLog
 from serving.auth.key_record import ApiKey, KeyScope, hash_of, new_key
@@ -88,7 +88,7 @@ class Parameters:
         self.away = away
 
     def spoil(self, name: str, document: object) -> None:
-        """Put something else where a record should be, as another version of petpark might."""
+        """Put another object in place of a record, as another version of petpark might."""
         state = self.log.latest()
         key = api_keys_key(self.prefix, state.seen)
         fields = parse_canonical(self.store.get(key)).rest()

@@ -17,7 +17,7 @@ import imaging
 from registry.certificates.certificate import Certificate, Certificates, Decision
 from registry.channels.channel import Channel, ChannelEntry
 from registry.errors import StoreUnavailable
-from registry.layout import blob_key, certificate_key
+from registry.layout.model_store import blob_key, certificate_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from registry.versions.catalog import Catalog
@@ -91,7 +91,7 @@ def version_files(directory: Path, *, sharpness: float = 4.0, labels: tuple[str,
 
 
 class FaultyStore(MemoryStore):
-    """A memory store that notes what is asked of it, can be cut off, and in which objects can be damaged."""
+    """A memory store that records requests, can be unreachable, and in which objects can be damaged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class FaultyStore(MemoryStore):
         self.away_for: Callable[[str], bool] = lambda _: False
         self.asked: list[str] = []
         self.listed: Callable[[list[str]], list[str]] = lambda keys: keys
-        """What a listing shows of what is there."""
+        """The keys that a listing shows."""
 
     def get(self, key: str) -> bytes:
         self._check(key)
@@ -174,7 +174,7 @@ class Park:
         return self.certify(self.catalog.version(version) if isinstance(version, int) else version, decision="revoked")
 
     def litter(self, version: int, body: bytes = b"junk") -> None:
-        """Append to a version's decisions what everybody could who may write there, but has no key."""
+        """Append to a version's decisions, as anyone with write access but without the key could."""
         number = max(self.certificates.numbers(self.catalog.version(version)), default=0) + 1
         self.store.create(certificate_key("pets", version, number), body)
 

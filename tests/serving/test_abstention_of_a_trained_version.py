@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from registry.encoding import sha256_hex
-from registry.layout import photo_key
+from registry.layout.data_lake import photo_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from registry.versions.abstention import ABSTENTION_FILE, NEITHER, Abstention

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.layout import Prefix, object_prefix
+from registry.layout.model_store import Prefix, object_prefix
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import logging
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from serving.logs import JsonLines, log_to_cloudwatch
+from registry.masking import Secrets
+from serving.logs import JsonLines, log_to_cloudwatch, log_to_stdout
 
 
 def line(**extra):
@@ -31,7 +32,7 @@ def test_an_exception_stays_on_its_line():
     assert "ValueError: invalid literal" in json.loads(text)["exception"]
 
 
-class AwayClient:
+class UnreachableClient:
     """A CloudWatch that cannot be reached."""
 
     class exceptions:
@@ -50,7 +51,7 @@ class AwayClient:
 def test_a_cloudwatch_that_is_away_neither_raises_nor_blocks():
     root = logging.getLogger()
     before = list(root.handlers)
-    client = AwayClient()
+    client = UnreachableClient()
     try:
         log_to_cloudwatch(client, group="petpark", stream="one")
         (handler,) = set(root.handlers) - set(before)
@@ -61,3 +62,20 @@ def test_a_cloudwatch_that_is_away_neither_raises_nor_blocks():
             handler.close()
             root.removeHandler(handler)
     assert client.calls > 0
+
+
+def test_standard_output_has_every_line_from_info_up_once_and_no_secret(capsys, monkeypatch):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [logging.StreamHandler()])
+    level = root.level
+    try:
+        log_to_stdout(Secrets(["hunter2-hunter2"]))
+        logging.getLogger("serving").debug("too much")
+        logging.getLogger("serving").info("the key is %s", "hunter2-hunter2", extra={"address": "a?hunter2-hunter2"})
+        assert root.level == logging.INFO
+    finally:
+        root.setLevel(level)
+    (written,) = capsys.readouterr().out.splitlines()
+    line = json.loads(written)
+    assert (line["message"], line["address"], line["level"]) == ("the key is …", "a?…", "info")
+    assert capsys.readouterr().err == ""

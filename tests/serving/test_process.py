@@ -17,7 +17,7 @@ import pytest
 
 from registry.certificates.certificate import Certificates, Decision, KmsSigner
 from registry.channels.channel import Channel
-from registry.layout import Prefix, object_prefix
+from registry.layout.model_store import Prefix, object_prefix
 from registry.store.s3_store import S3Store
 from registry.version import Version
 from registry.versions.catalog import Catalog
@@ -25,7 +25,7 @@ from tests.moto_cloud import MotoCloud
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60
+TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ class Process:
             return next((line for line in self.lines if wanted.items() <= line.items()), None)
 
         with self._news:
-            done = self._news.wait_for(lambda: found() or not self._reader.is_alive(), PATIENCE)
+            done = self._news.wait_for(lambda: found() or not self._reader.is_alive(), TIMEOUT_SECONDS)
         line = found()
         assert done, f"{message!r} did not come; the log is {self.lines}"
         assert line, f"{message!r} did not come; the log is {self.lines}"
@@ -109,7 +109,7 @@ class Process:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT_SECONDS)
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -177,7 +177,7 @@ def test_sigterm_lets_requests_under_way_finish_and_turns_balancers_away_first(c
     body = make_photo()
     with running(cloud, registry) as endpoint:
         endpoint.wait_for("version active", version=1)
-        with socket.create_connection(("127.0.0.1", httpx.URL(endpoint.url).port or 0), PATIENCE) as line:
+        with socket.create_connection(("127.0.0.1", httpx.URL(endpoint.url).port or 0), TIMEOUT_SECONDS) as line:
             line.sendall(
                 b"POST /v1/classify HTTP/1.1\r\nHost: park\r\nContent-Type: image/jpeg\r\n"
                 + f"Content-Length: {len(body)}\r\n\r\n".encode()
@@ -193,7 +193,7 @@ def test_sigterm_lets_requests_under_way_finish_and_turns_balancers_away_first(c
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"connection: close" in answer
         assert b'"label": "cat"' in answer
-        assert endpoint.process.wait(PATIENCE) == 0
+        assert endpoint.process.wait(TIMEOUT_SECONDS) == 0
         assert endpoint.wait_for("drained")["cut_off"] == 0
 
 
@@ -217,7 +217,7 @@ def test_the_process_ends_in_time_whatever_its_threads_do_and_says_whom_it_cut_o
         endpoint.wait_for("version active", version=1)
         port = httpx.URL(endpoint.url).port or 0
         for _ in range(2):
-            line = held.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
+            line = held.enter_context(socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS))
             line.sendall(head.encode() + body)
         while "petpark_requests_in_flight 3.0" not in httpx.get(f"{endpoint.url}/metrics").text:
             assert endpoint.process.poll() is None
@@ -243,7 +243,7 @@ def test_callers_that_break_off_or_break_http_are_not_counted_as_failures(cloud,
                 b"Transfer-Encoding: chunked\r\n\r\nzz\r\nxx\r\n",
                 b"Transfer-Encoding: chunked\r\n\r\n5\r\nxxxxx\r\n-1\r\n",
             ):
-                with socket.create_connection(("127.0.0.1", port), PATIENCE) as line:
+                with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as line:
                     line.sendall(head.format(path, kind).encode() + rest)
                     line.shutdown(socket.SHUT_WR)
                     assert b" 500 " not in line.makefile("rb").readline()
@@ -256,7 +256,7 @@ def test_callers_that_break_off_or_break_http_are_not_counted_as_failures(cloud,
 
 def asked(port: int, *parts: bytes) -> bytes:
     """What comes back for these bytes, to the end of the connection."""
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as line:
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as line:
         with suppress(ConnectionError):  # the answer may come before all of it is sent
             for part in parts:
                 line.sendall(part)
@@ -274,13 +274,15 @@ def test_somebody_who_takes_every_connection_takes_none_from_others(cloud, regis
         endpoint.wait_for("version active", version=1)
         port = httpx.URL(endpoint.url).port or 0
         lines = [
-            held.enter_context(socket.create_connection(("127.0.0.1", at), PATIENCE, source_address=("127.0.0.2", 0)))
+            held.enter_context(
+                socket.create_connection(("127.0.0.1", at), TIMEOUT_SECONDS, source_address=("127.0.0.2", 0))
+            )
             for at in [port] * 1100 + [health] * 80
         ]
         for number, line in enumerate(lines):
             with suppress(ConnectionError):  # cut off already
                 line.sendall((b"", b"G", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")[number % 3])
-        with httpx.Client(timeout=PATIENCE) as caller:
+        with httpx.Client(timeout=TIMEOUT_SECONDS) as caller:
             kind = {"content-type": "image/jpeg"}
             assert caller.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers=kind).status_code == 200
             probes = f"http://127.0.0.1:{health}"
@@ -306,9 +308,9 @@ def test_with_few_open_files_there_are_fewer_connections_and_good_callers_are_an
         port = httpx.URL(endpoint.url).port or 0
         for number in range(120):
             at = (f"127.0.0.{2 + number % 8}", 0)
-            held.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=at))
+            held.enter_context(socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS, source_address=at))
         kind = {"content-type": "image/jpeg"}
-        with httpx.Client(timeout=PATIENCE) as caller:
+        with httpx.Client(timeout=TIMEOUT_SECONDS) as caller:
             assert caller.post(f"{endpoint.url}/v1/classify", content=make_photo(), headers=kind).status_code == 200
             while 'petpark_connections_closed_total{reason="all"}' not in caller.get(f"{endpoint.url}/metrics").text:
                 assert endpoint.process.poll() is None, "it looks at its connections some times a second"
@@ -385,7 +387,7 @@ def test_a_restart_needs_no_file_from_the_store(cloud, registry, tmp_path):
 
 def test_an_environment_that_is_not_usable_is_said_in_a_line_and_ends_with_2(cloud, registry):
     with running(cloud, registry, PETPARK_MODEL="") as endpoint:
-        assert endpoint.process.wait(PATIENCE) == 2
+        assert endpoint.process.wait(TIMEOUT_SECONDS) == 2
         assert endpoint.process.stderr
         message = endpoint.process.stderr.read()
         assert message.count("\n") == 1
@@ -397,7 +399,7 @@ def test_a_port_in_use_is_named_and_ends_with_2(cloud, registry):
         first.wait_for("listening")
         port = str(httpx.URL(first.url).port)
         with running(cloud, registry, PETPARK_PORT=port) as second:
-            assert second.process.wait(PATIENCE) == 2
+            assert second.process.wait(TIMEOUT_SECONDS) == 2
             assert second.process.stderr
             assert f"127.0.0.1:{port}" in second.process.stderr.read()
 

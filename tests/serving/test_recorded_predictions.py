@@ -86,6 +86,46 @@ def test_each_photo_of_a_batch_is_a_row_of_its_own(open_recording, make_photo):
     assert [row["label"] for row in rows] == [answer["results"][item]["label"] for item in (0, 2)]
 
 
+def tensor_request(colours, outputs=()):
+    """A request of the Open Inference Protocol, with the pixels that the model sees of photos of these colours."""
+    palette = {"red": (255, 0, 0), "blue": (0, 0, 255)}
+    batch = np.stack([np.full((32, 32, 3), palette[colour], dtype=np.uint8) for colour in colours])
+    tensor = {"name": "image", "datatype": "UINT8", "shape": list(batch.shape), "data": batch.ravel().tolist()}
+    return batch, {"inputs": [tensor], **({"outputs": [{"name": name} for name in outputs]} if outputs else {})}
+
+
+def test_each_image_of_a_tensor_is_a_row_without_the_size_of_a_photo(open_recording, open_endpoint):
+    endpoint, plain = open_recording(), open_endpoint()
+    plain.follow()
+    batch, document = tensor_request(("red", "blue"), outputs=("probabilities",))
+    headers = {"x-request-id": "tensor-1", "x-petpark-camera": "gate"}
+    answers = [each.http.post("/v2/models/pets/infer", json=document, headers=headers) for each in (endpoint, plain)]
+    assert answers[0].content == answers[1].content, "recording changes no answer"
+    (output,) = answers[0].json()["outputs"]
+    rows = sorted(stored(endpoint), key=lambda row: row["item"])
+    assert [(row["id"], row["item"]) for row in rows] == [("tensor-1", 0), ("tensor-1", 1)]
+    assert [each for row in rows for each in row["probabilities"]] == pytest.approx(output["data"])
+    assert {row["label"] for row in rows} == {"cat", "dog"}
+    for row, image in zip(rows, batch, strict=True):
+        assert "/camera=gate/" in row["key"]
+        assert row["width"] is row["height"] is row["photo_bytes"] is row["thumbnail"] is None
+        assert row["brightness"] == pytest.approx(imaging.input_statistics(image, width=0, height=0).brightness)
+        embedding = image.reshape(-1, 3).mean(axis=0) / 255
+        assert np.frombuffer(row["embedding"], "<f2") == pytest.approx(embedding, abs=1e-3)
+
+
+def test_of_a_tensor_only_the_images_of_the_sample_are_recorded_and_held_in_memory(open_recording):
+    policy = TelemetryPolicy(sample_percent=30)
+    endpoint = open_recording(policy)
+    _, document = tensor_request(("red", "blue") * 8)
+    endpoint.http.post("/v2/models/pets/infer", json=document, headers={"x-request-id": "tensor-2"})
+    wanted = {item for item in range(16) if policy.samples("tensor-2", item)}
+    assert 0 < len(wanted) < 16
+    held = [seen.found.pixels for seen in endpoint.recorder._seen]
+    assert all(pixels is not None and pixels.base is None for pixels in held), "not a part of the caller's tensor"
+    assert {row["item"] for row in stored(endpoint)} == wanted
+
+
 def test_only_the_sample_is_recorded_and_it_is_known_from_the_id(open_recording):
     policy = TelemetryPolicy(sample_percent=30)
     endpoint = open_recording(policy)

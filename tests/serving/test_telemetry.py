@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from serving.release.live import Live
 from serving.server import sum_up
-from serving.state_report import report_state, state_of
+from serving.state_report import disk_percent, report_state, state_of
 from serving.telemetry import Metrics, RecentAnswers
 
 SECONDS = st.lists(st.floats(min_value=0, max_value=60), min_size=1, max_size=300)
@@ -83,8 +84,16 @@ def test_a_state_line_says_how_the_endpoint_is(caplog):
 
 def test_the_state_of_a_served_version_has_the_days_that_its_certificate_lasts(endpoint):
     at = datetime.fromisoformat(endpoint.model()["certificate"]["expires_at"]).astimezone(UTC) - timedelta(days=3.5)
-    state = state_of(endpoint.live, now=at, monotonic=endpoint.live.store_answered_at + 7)
-    assert state == {"in_service": 1, "refusing": 0, "store_silent_seconds": 7.0, "certificate_days": 3.5}
+    state = state_of(endpoint.live, now=at, monotonic=endpoint.live.store_answered_at + 7, disk=lambda: 61.5, lost=3)
+    assert state == {
+        "in_service": 1,
+        "refusing": 0,
+        "store_silent_seconds": 7.0,
+        "other_version_seconds": 0,
+        "disk_percent": 61.5,
+        "telemetry_lost": 3,
+        "certificate_days": 3.5,
+    }
 
 
 def test_the_state_says_that_the_channels_version_is_refused_and_since_when_the_store_is_silent(endpoint, park):
@@ -92,3 +101,28 @@ def test_the_state_says_that_the_channels_version_is_refused_and_since_when_the_
     endpoint.follow()
     state = state_of(endpoint.live, now=datetime.now(UTC), monotonic=endpoint.live.store_answered_at)
     assert (state["in_service"], state["refusing"]) == (1, 1)
+    assert endpoint.live.differs_since is not None
+    later = state_of(endpoint.live, now=datetime.now(UTC), monotonic=endpoint.live.differs_since + 400)
+    assert later["other_version_seconds"] == 400
+    park.release(endpoint.live.deployed.model.version)
+    endpoint.follow()
+    assert endpoint.live.differs_since is None
+
+
+def test_the_state_counts_what_was_lost_since_the_last_line(caplog):
+    totals = iter([2, 2, 5])
+
+    async def run() -> None:
+        task = asyncio.create_task(report_state(Live(), every_seconds=0.001, lost=lambda: next(totals)))
+        while len(caplog.records) < 3:
+            await asyncio.sleep(0.001)
+        task.cancel()
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(run())
+    assert [record.telemetry_lost for record in caplog.records[:3]] == [2, 0, 3]
+
+
+def test_a_disk_is_as_full_as_df_says():
+    shown = subprocess.run(["df", "--output=pcent", "/"], capture_output=True, text=True, check=True)
+    assert abs(disk_percent() - int(shown.stdout.split()[1].rstrip("%"))) <= 2

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -79,10 +80,12 @@ def test_a_collector_gets_a_span_for_each_answer_in_the_callers_trace_and_the_me
     assert tracing is not None
     http = Http(tracing.wrap(endpoint.app))
     headers = {"content-type": "image/jpeg", "traceparent": f"00-{TRACE}-{SPAN}-01", "x-request-id": "mine"}
+    began = time.time_ns()
     assert http.post("/v1/classify", content=endpoint.photo, headers=headers).status_code == 200
     assert http.post("/v1/classify", content=b"", headers=headers).status_code == 422
     assert http.get("/nowhere").status_code == 404
     assert http.get("/healthz/live").status_code == 200
+    ended = time.time_ns()
     tracing.end()
     answered, refused, nowhere = sorted(collector.spans, key=lambda span: span.start_time_unix_nano)
     assert answered.name == refused.name == "POST /v1/classify"
@@ -95,7 +98,12 @@ def test_a_collector_gets_a_span_for_each_answer_in_the_callers_trace_and_the_me
     }
     assert attributes(refused)["http.response.status_code"] == 422
     assert (nowhere.name, attributes(nowhere)["http.response.status_code"]) == ("GET", 404)
-    assert answered.end_time_unix_nano - answered.start_time_unix_nano > 0
+    assert all(began <= span.start_time_unix_nano < span.end_time_unix_nano <= ended for span in collector.spans)
+    durations = collector.metrics["http.server.request.duration"].histogram.data_points
+    spans = sum(span.end_time_unix_nano - span.start_time_unix_nano for span in collector.spans)
+    assert sum(point.sum for point in durations) == pytest.approx(spans / 1e9)
+    described = {name: metric.description for name, metric in collector.metrics.items() if name.startswith("petpark_")}
+    assert all(described.values()), described
     predictions = collector.metrics["petpark_predictions"].sum.data_points
     assert [point.as_double for point in predictions] == [1]
     assert collector.metrics["petpark_ready"].gauge.data_points

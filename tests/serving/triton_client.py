@@ -17,7 +17,7 @@ SIZE = 32
 
 
 def ask(library: ModuleType, address: str, key: str) -> dict[str, Any]:
-    """Go through what users of the client do."""
+    """Run the operations of the client's users."""
     client = library.InferenceServerClient(address)
     headers = {"authorization": f"Bearer {key}"}
     images = np.zeros((2, SIZE, SIZE, 3), dtype=np.uint8)

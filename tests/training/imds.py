@@ -9,7 +9,7 @@ _HEAD = "/latest/meta-data/"
 
 
 class Imds(ThreadingHTTPServer):
-    """Answers with `facts`, by path below `/latest/meta-data/`; 404 for what is not among them."""
+    """Serves `facts`, by path below `/latest/meta-data/`; 404 for other paths."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

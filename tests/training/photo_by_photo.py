@@ -1,4 +1,4 @@
-"""What look-alikes mean, photo by photo, comparing all with all: what the quick ways must agree with."""
+"""Reference implementation of look-alikes: compares all photos with all; the fast ones must agree with it."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence

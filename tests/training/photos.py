@@ -1,4 +1,4 @@
-"""Photos for tests: small, quick, and told apart by brightness, so that a model learns them in seconds."""
+"""Photos for tests: small, and with one brightness per class, so that a model learns them in seconds."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trains in a process of its own, saying every step, so that a test can kill it at any of them."""
+"""Trains in a child process that prints every step, so that a test can kill it at any step."""
 
 from multiprocessing.connection import Connection
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Decisions of people about photos: another label, or excluded. Each makes a new dataset, with who and why.
 
-The record lies beside the new manifest, `datasets/<sha256>.changes/<sha256 of the record>.json`, create-only. A dataset
-that was come to in several ways has several.
+The record is stored next to the new manifest, `datasets/<sha256>.changes/<sha256 of the record>.json`, create-only.
+A dataset that was made in several ways has several.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from registry.encoding import SHA256, canonical, format_time, parse_canonical, sha256_hex
 from registry.errors import ObjectExists
-from registry.layout import change_key, changes_prefix
+from registry.layout.data_lake import change_key, changes_prefix
 from registry.store.object_store import ObjectStore
 from training.dataset.fitness import refuse_unfit
 from training.dataset.labels import clean_label

@@ -23,6 +23,7 @@ from training.dataset.drawing.animal import Kind, draw_animal
 SIZE: Final = 160
 KINDS: Final[tuple[Kind, ...]] = ("cat", "dog")
 _BATCH: Final = 25
+_NICE: Final = 10
 
 
 def generate(directory: Path, *, count: int, seed: int, progress: Callable[[int, int], None] | None = None) -> None:
@@ -37,7 +38,12 @@ def generate(directory: Path, *, count: int, seed: int, progress: Callable[[int,
     with contextlib.ExitStack() as running:
         each: Callable[..., Iterable[int]] = map
         if _processes_can_share():
-            pool = ProcessPoolExecutor(max_workers=_workers(len(batches)), mp_context=get_context("forkserver"))
+            pool = ProcessPoolExecutor(
+                max_workers=_workers(len(batches)),
+                mp_context=get_context("forkserver"),
+                initializer=os.nice,  # a rehearsal deploys stacks at the same time
+                initargs=(_NICE,),
+            )
             each = running.enter_context(pool).map
         for written in each(_write_photos, [directory] * len(batches), batches, [seed] * len(batches)):
             done += written

@@ -4,10 +4,11 @@ Reading, decoding and sending happen side by side with a bounded number of photo
 is a row for each photo: of the index, of the manifest, of what the lake has.
 """
 
+import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -15,8 +16,8 @@ from typing import Final
 from imaging import PhotoError, PhotoMeasures, captured_at, measure
 from imaging.measuring import Measurer, MeasuringFailed
 from registry.encoding import sha256_hex
-from registry.errors import ObjectExists, StoreUnavailable
-from registry.layout import photo_key
+from registry.errors import ObjectExists, RegistryError, StoreUnavailable
+from registry.layout.data_lake import photo_key
 from registry.store.object_store import ObjectStore
 from training.dataset.changes import Decision, Ruling
 from training.dataset.fitness import Quality, assess, refuse_unfit
@@ -30,7 +31,7 @@ from training.dataset.stored_photos import EarlierPhotos, StoredPhotos
 from training.errors import DatasetRefused
 
 WORKERS: Final = 32
-"""Threads that read, check and send photos; most of the time they wait for the data lake."""
+"""Threads that read and check photos. They mostly wait for a bucket or for a process that decodes."""
 
 _AHEAD: Final = 2 * WORKERS
 _PHOTO_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp")
@@ -91,7 +92,9 @@ def ingest_from(
     skipped: list[Skipped] = []
     names: set[str] = set()
     total = (source.count() or 0) if progress else 0
-    for done, (key, outcome) in enumerate(clerk.examine_all(source), start=1):
+    done = itertools.count(1)
+    step = (lambda: progress(next(done), total)) if progress else (lambda: None)
+    for key, outcome in clerk.examine_all(source, step):
         if key in names:
             skipped.append((key, "another file of this name came before"))
         elif isinstance(outcome, Photo):
@@ -99,8 +102,6 @@ def ingest_from(
         elif outcome:
             skipped.append((key, outcome))
         names.add(key)
-        if progress:
-            progress(done, total)
 
     if index is not None:
         skipped += [(key, reason) for key, reason in index.refused.items() if key not in names]
@@ -142,6 +143,17 @@ def describe(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Examined:
+    """The result of examining one file, before it is uploaded."""
+
+    key: str
+    found: Photo | str
+    sha256: str = ""
+    data: bytes | None = None
+    """The bytes of a photo that the lake lacks."""
+
+
 class _Ingestor:
     """Examines candidates and sends what the lake lacks, many at a time."""
 
@@ -161,46 +173,63 @@ class _Ingestor:
         """How many photos the lake did not have."""
         return len(self._sent)
 
-    def examine_all(self, source: Source) -> Iterator[tuple[str, Photo | str]]:
+    def examine_all(self, source: Source, progress: Callable[[], None]) -> Iterator[tuple[str, Photo | str]]:
         """Returns each file's photo, or why it is not one (nothing for files that are skipped silently), in order.
 
-        An error that is not about one file ends it, with nothing under way.
+        What the lake lacked was sent. `progress` is called for each. An error that is not about one file ends it, with
+        nothing under way.
         """
+        found: deque[_Examined] = deque()
+
+        def new_photos() -> Iterator[tuple[str, bytes]]:
+            for each in self._examined(source):
+                progress()
+                found.append(each)
+                if each.data is not None:
+                    yield photo_key(each.sha256), each.data
+
+        with closing(self._store.create_each(new_photos())) as outcomes:
+            for outcome in outcomes:
+                while (each := found.popleft()).data is None:
+                    yield each.key, each.found
+                self._check_sent(each.sha256, outcome)
+                yield each.key, each.found
+        yield from ((each.key, each.found) for each in found)
+
+    def _examined(self, source: Source) -> Iterator["_Examined"]:
         with self._measurer, ThreadPoolExecutor(WORKERS) as pool:
-            under_way: deque[tuple[str, Future[Photo | str]]] = deque()
+            under_way: deque[Future[_Examined]] = deque()
             try:
                 for found in source:
-                    under_way.append((found.key, pool.submit(self._examine, found)))
+                    under_way.append(pool.submit(self._examine, found))
                     if len(under_way) > _AHEAD:
-                        key, future = under_way.popleft()
-                        yield key, future.result()
+                        yield under_way.popleft().result()
                 while under_way:
-                    key, future = under_way.popleft()
-                    yield key, future.result()
+                    yield under_way.popleft().result()
             finally:
-                for _, future in under_way:
+                for future in under_way:
                     future.cancel()
 
-    def _examine(self, found: Candidate | SkippedFile) -> Photo | str:
+    def _examine(self, found: Candidate | SkippedFile) -> "_Examined":
         if isinstance(found, SkippedFile):
-            return found.reason
+            return _Examined(key=found.key, found=found.reason)
         row = self._row(found.key)
         if not isinstance(row, Row):
-            return row
+            return _Examined(key=found.key, found=row)
         try:
             data = found.read()
             sha256 = sha256_hex(data)
             stored = self._stored.has(sha256)
             photo = self._describe(found.key, data, row, sha256, stored=stored)
         except (PhotoError, Unreadable) as error:
-            return str(error)
+            return _Examined(key=found.key, found=str(error))
         except MeasuringFailed as error:
             raise DatasetRefused(
-                f"{error}; then ingest the photos again, and what was sent is not sent twice"
+                f"{error}; then ingest the photos again: uploaded photos are not uploaded twice"
             ) from error
-        if isinstance(photo, Photo) and not stored:
-            self._send(sha256, data)
-        return photo
+        if stored or not isinstance(photo, Photo):
+            return _Examined(key=found.key, found=photo)
+        return _Examined(key=found.key, found=photo, sha256=sha256, data=data)
 
     def _row(self, key: str) -> Row | str:
         """A file's label and further columns, or why it is skipped."""
@@ -244,14 +273,12 @@ class _Ingestor:
             )
         return describe(key, data, seed=self._seed, row=row, measure=self._measurer.measure)
 
-    def _send(self, sha256: str, data: bytes) -> None:
-        key = photo_key(sha256)
-        try:
-            with suppress(ObjectExists):  # the same bytes, for the key is their hash
-                self._store.create(key, data)
-        except StoreUnavailable:
-            if self._store.stat(key) is None:  # not only the answer was lost
-                raise
+    def _check_sent(self, sha256: str, outcome: RegistryError | None) -> None:
+        """Check that the lake has a photo after its creation ended with `outcome`; else raise that error."""
+        there = outcome is None or isinstance(outcome, ObjectExists)  # the same bytes, for the key is their hash
+        lost = isinstance(outcome, StoreUnavailable)
+        if outcome is not None and not there and not (lost and self._store.stat(photo_key(sha256)) is not None):
+            raise outcome
         self._sent.add(sha256)
 
 

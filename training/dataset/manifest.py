@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from registry.encoding import SHA256, canonical, parse_canonical, sha256_hex
 from registry.errors import ObjectExists, ObjectMissing
-from registry.layout import DATASETS, manifest_key
+from registry.layout.data_lake import DATASETS, manifest_key
 from registry.store.object_store import ObjectStore
 from training.errors import DatasetMissing, ManifestMalformed
 
@@ -213,6 +213,8 @@ def list_datasets(store: ObjectStore) -> list[str]:
 def _resolve(store: ObjectStore, sha256_or_prefix: str) -> str:
     if SHA256.fullmatch(sha256_or_prefix):
         return sha256_or_prefix
+    if not sha256_or_prefix:  # of a variable that is not set, where the only dataset would begin with it
+        raise DatasetMissing("the name of the dataset is empty; `petpark data list` shows those that exist")
     found = [name for name in list_datasets(store) if name.startswith(sha256_or_prefix)]
     if len(found) != 1:
         which = f" ({', '.join(found[:_NAMED])}{', …' if len(found) > _NAMED else ''})" if found else ""

@@ -9,7 +9,7 @@ from itertools import accumulate, islice
 from typing import Final
 
 from registry.encoding import SHA256
-from registry.layout import DATASETS, photo_key
+from registry.layout.data_lake import DATASETS, photo_key
 from registry.store.object_store import ObjectStore
 from training.dataset.manifest import MANIFEST_SUFFIX, Photo, read_lines
 from training.errors import DatasetMissing, ManifestMalformed
@@ -63,7 +63,7 @@ class StoredPhotos:
         with self._lock:
             if not self._starts:  # all threads begin here, and the first page may be all
                 names, end = self._list("")
-                self._note("", names, end)
+                self._record("", names, end)
                 self._reach = max(1, int(_FULL * _number(end)))
             known = self._knows(sha256)
         if not known:
@@ -71,7 +71,7 @@ class StoredPhotos:
             for begin in (f"{number - number % self._reach:0{_DIGITS}x}", start):
                 page = self._list(begin)
                 with self._lock:
-                    self._note(begin, *page)
+                    self._record(begin, *page)
                     if self._knows(sha256):
                         break
         return bytes.fromhex(sha256) in self._there
@@ -86,7 +86,7 @@ class StoredPhotos:
         names = [key.removeprefix(_PREFIX) for key in keys]
         return names, names[-1] if len(names) == _PAGE else _BEHIND
 
-    def _note(self, start: str, names: list[str], end: str) -> None:
+    def _record(self, start: str, names: list[str], end: str) -> None:
         # Any other object there is not a photo of ours, and harmless.
         self._there.update(bytes.fromhex(name) for name in names if SHA256.fullmatch(name))
         place = bisect_right(self._starts, start)

@@ -22,8 +22,8 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from registry.layout import Variable
-from training.distributed.rendezvous import PATIENCE_SECONDS, Rendezvous
+from registry.layout.variables import Variable
+from training.distributed.rendezvous import TIMEOUT_SECONDS, Rendezvous
 from training.errors import Interrupted, SpecMalformed
 
 _STATUS_FILE: Final = "PETPARK_STATUS_FILE"
@@ -88,7 +88,7 @@ def launch(
             run_id=job,
             rdzv_backend="c10d" if meeting is None else "static",  # static: the first instance has the leader
             rdzv_endpoint="localhost:0" if meeting is None else f"{meeting.host}:{meeting.port}",
-            rdzv_configs={} if meeting is None else {"rank": meeting.index, "timeout": int(PATIENCE_SECONDS)},
+            rdzv_configs={} if meeting is None else {"rank": meeting.index, "timeout": int(TIMEOUT_SECONDS)},
             local_addr="127.0.0.1" if meeting is None else meeting.address,
             max_restarts=0,  # the operator starts the job again, on a healthy machine
             shutdown_timeout=_GRACE_SECONDS,

@@ -123,7 +123,7 @@ def _parts(column: str, answered: Sequence[Answered], value: Callable[[Answered]
     ]
 
 
-def beside(claim: Claim, found: Share) -> Interval:
+def claimed_minus_found(claim: Claim, found: Share) -> Interval:
     """Returns the 95 % interval of the claimed accuracy minus the one that was found (Newcombe, method 10)."""
     return difference_interval(round(claim.accuracy * claim.photos), claim.photos, found.right, found.photos)
 
@@ -136,7 +136,7 @@ def meaning(claim: Claim | None, found: Share) -> str:
     )
     if claim is None:
         return summary
-    low, high = beside(claim, found)
+    low, high = claimed_minus_found(claim, found)
     if low > 0:
         return f"{summary} These photos are harder for it by {low * 100:.1f} to {high * 100:.1f} points: expect that."
     if high < 0:

@@ -59,7 +59,7 @@ class Assessment:
     consistency: Consistency
     latency: Latency
     comparison: Comparison | None  # with the version in prod
-    beside: SideBySide | None  # figures of both; None where nothing could be compared
+    beside: SideBySide | None  # figures of both; None if nothing could be compared
     unseen_groups: tuple[UnseenGroups, ...]  # what is left of the accuracy for groups that were left out
     lost: tuple[GalleryPhoto, ...]  # photos that only the version in prod gets right
     gained: tuple[GalleryPhoto, ...]  # photos that only this one gets right

@@ -12,6 +12,12 @@ from training.evaluation.figures.slices import LEAST_PHOTOS, worst
 from training.evaluation.reporting.formatting import percent
 from training.plan import Gates
 
+TO_MEASURE: Final[Mapping[str, str]] = {
+    "slice_gap": "More test photos, an index that names cameras and times (petpark data ingest --index FILE), or "
+    "slice_gap: 1 in petpark:gates, which requires nothing"
+}
+"""What to do if a gate cannot be measured."""
+
 _MORE_PHOTOS: Final = "More test photos narrow the interval: ingest more, and the bound moves without another training."
 
 
@@ -73,12 +79,12 @@ def _slice_gap(limit: float, assessment: Assessment) -> GateResult | None:
             f"Add photos like these ({slice_.column} {slice_.value}: {slice_.photos} test photos), or make training "
             "photos look like them by augmentation (light, greyscale, blur, crop_scale).",
         )  # fmt: skip
-    if MODEL_GATES["slice_gap"].asks_nothing(limit):
+    if MODEL_GATES["slice_gap"].is_off(limit):
         return None
     return _unmeasured(
         "slice_gap", f"how far any slice is behind all other photos: at most {percent(limit)}",
         f"no property parts the {assessment.evaluation.photos} test photos into groups of {LEAST_PHOTOS} or more",
-        "More test photos, or an index that names cameras and times: petpark data ingest --index FILE.",
+        f"{TO_MEASURE['slice_gap']}.",
     )  # fmt: skip
 
 
@@ -109,7 +115,7 @@ def _consistency(limit: float, assessment: Assessment) -> GateResult:
 
 
 def _luck(limit: float, assessment: Assessment) -> GateResult | None:
-    return _beside(assessment.comparison, limit) if assessment.comparison and limit else None
+    return _compared(assessment.comparison, limit) if assessment.comparison and limit else None
 
 
 def _milliseconds(limit: float, assessment: Assessment) -> GateResult | None:
@@ -136,7 +142,7 @@ _MEASURES: Final[Mapping[str, Callable[[float, Assessment], GateResult | None]]]
     "luck": _luck,
     "milliseconds": _milliseconds,
 }
-"""Gate to what a version shows at it; None where it does not apply."""
+"""Gate to what a version shows at it; None if it does not apply."""
 
 _OF_GROUPS: Final = f"More photos of more groups: the limit of strangeness is set on groups left out. {_MORE_PHOTOS}"
 _STRANGERS: Final = (
@@ -174,7 +180,7 @@ def judge_abstention(gates: Gates, abstained: Mapping[str, float]) -> Iterable[G
         yield _least(name, what, bound, limit, value, advice)
 
 
-def _beside(comparison: Comparison, luck: float) -> GateResult:
+def _compared(comparison: Comparison, luck: float) -> GateResult:
     name = "not_worse_than_prod"
     other = "what is" if comparison.version is None else f"version {comparison.version}"
     asked = f"not worse than {other} in prod, beyond luck (p < {luck:g})"

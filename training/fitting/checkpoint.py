@@ -1,7 +1,7 @@
-"""Checkpoints of a job: written once each, numbered by step; the last one is where the next machine goes on.
+"""Checkpoints of a job, numbered by step and never overwritten; the next machine resumes from the last one.
 
-Training hands over a copy of its state and goes on at once; one thread writes and sends it. Where the store is slower
-than the training, what waits is replaced by what is newer: only the newest decides how much an interruption costs.
+Training passes a copy of its state and continues immediately; one thread serialises and uploads it. If the store is
+slower than the training, a waiting checkpoint is replaced by a newer one: only the newest limits what is lost.
 """
 
 import io
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from registry.errors import ObjectMissing, RegistryError
-from registry.layout import checkpoint_key, checkpoints_prefix
+from registry.layout.jobs import checkpoint_key, checkpoints_prefix
 from registry.store.object_store import ObjectStore
 from training.fitting.retry import PAUSES, create_with_retries
 
@@ -40,8 +40,9 @@ class CheckpointStore(ObjectStore, Protocol):
 class Checkpoints:
     """The checkpoints of one job.
 
-    A checkpoint that cannot be stored, after a try for every pause and one more, is reported, and training continues:
-    the next one will say as much and more. Used by one thread.
+    If a checkpoint cannot be stored after the last retry, this is reported and training continues: the next one
+    contains more. The writing thread calls `before_each` before it stores one, to store first what a
+    resumed training needs. Used by one thread.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Checkpoints:
         job: str,
         *,
         keep: int = KEPT,
+        before_each: Callable[[], None] = lambda: None,
         report: Report = lambda _event, _facts: None,
         pauses: tuple[float, ...] = PAUSES,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store, self._job, self._keep = workspace, job, keep
+        self._before_each = before_each
         self._report, self._pauses, self._pause = report, pauses, pause
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
         self._writing: Future[None] | None = None
@@ -98,6 +101,7 @@ class Checkpoints:
                     self._writing = None
                     return
             step, state = waiting
+            self._before_each()
             try:
                 self._send(step, state)
             except RegistryError as error:

@@ -22,7 +22,7 @@ from torch import Tensor
 from imaging import decode
 from registry.encoding import sha256_hex
 from registry.errors import ObjectMissing
-from registry.layout import photo_key
+from registry.layout.data_lake import photo_key
 from registry.store.object_store import ObjectStore
 from registry.store.transfer import in_order
 from training.dataset.manifest import Photo

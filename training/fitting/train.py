@@ -246,7 +246,7 @@ def learning_rate(parameters: HyperParameters, *, step: int, steps: int) -> floa
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """Choose from the kind of device alone, so that whoever continues after an interruption chooses the same.
+    """Choose by the kind of device only, so that an instance that resumes the job chooses the same.
 
     bfloat16 pays on GPUs since Ampere; on CPUs it is ten times slower where their own instructions for it are missing.
     """

@@ -15,7 +15,7 @@ _JOIN_SECONDS: Final = 4.0
 
 
 class Interruption:
-    """Tells whether to stop. A context manager: watches while it is open.
+    """Whether the instance is interrupted. A context manager: watches while it is open.
 
     Asks the instance metadata service (IMDSv2) every `poll_seconds`; a notice comes two minutes before the machine
     goes. Where no such service answers, only SIGTERM counts.
@@ -77,7 +77,7 @@ class Interruption:
 
 
 def spot_notice(endpoint: str) -> str | None:
-    """Ask whether, and how, the instance will be interrupted: `terminate`, `stop` or None.
+    """Returns how EC2 will interrupt the instance: `terminate`, `stop`, or None.
 
     Raises OSError or ValueError where no instance metadata service answers.
     """
@@ -86,7 +86,7 @@ def spot_notice(endpoint: str) -> str | None:
 
 
 def rebalance_recommended(endpoint: str) -> str | None:
-    """Ask since when EC2 recommends to move elsewhere; None where it does not.
+    """Returns the time of EC2's rebalance recommendation; None without one.
 
     Raises OSError or ValueError where no instance metadata service answers.
     """

@@ -1,23 +1,24 @@
-"""Records of epochs, sent behind the training's back: a slow store or log costs it nothing.
+"""Records of epochs, stored and logged in the background, so that a slow store or log does not delay the training.
 
-One thread sends them, in the order in which epochs ended. What follows a job reads them in that order.
+One thread stores them and one logs them, each in the order in which epochs ended. `wait_until_stored` is what a
+checkpoint waits for: an instance that resumes from it does not repeat these epochs, so it would not write their
+records.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
 
 from registry.errors import RegistryError
-from registry.layout import epoch_key, progress_key
+from registry.layout.jobs import epoch_key, progress_key
 from registry.store.object_store import ObjectStore
 from training.errors import SpecMalformed
 from training.fitting.retry import PAUSES, create_with_retries
 from training.job import EpochRecord, ProgressRecord, written
-
-type Say = Callable[[str, Mapping[str, object]], None]
+from training.jobs.logs import ReportEvent
 
 NOT_STORED: Final = "epoch not stored"
 
@@ -34,45 +35,57 @@ class Epochs:
         workspace: ObjectStore,
         job: str,
         *,
-        say: Say,
+        report: ReportEvent,
         pauses: tuple[float, ...] = PAUSES,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._store, self._job, self._say = workspace, job, say
+        self._store, self._job, self._report = workspace, job, report
         self._pauses, self._pause = pauses, pause
-        self._sender = ThreadPoolExecutor(1, thread_name_prefix="epochs")
-        self._sending: list[Future[None]] = []
+        self._storing = ThreadPoolExecutor(1, thread_name_prefix="epochs")
+        self._logging = ThreadPoolExecutor(1, thread_name_prefix="epoch-log")
+        self._last_stored: Future[None] | None = None  # each thread works in order: the last one ends last
+        self._last_logged: Future[None] | None = None
         self._away = False
 
     def add(self, record: EpochRecord) -> None:
         """Have `record` stored and logged; returns at once."""
-        self._sending.append(self._sender.submit(self._send, record))
+        self._last_stored = self._storing.submit(self._store_epoch, record)
 
     def add_progress(self, record: ProgressRecord) -> None:
         """Have it stored and logged; returns at once."""
-        self._sending.append(self._sender.submit(self._send_progress, record))
+        self._last_stored = self._storing.submit(self._store_progress, record)
+
+    def wait_until_stored(self) -> None:
+        """Wait until every record so far is stored or has failed to be stored. Thread-safe."""
+        if last := self._last_stored:
+            wait([last])
 
     def settle(self) -> None:
-        """Wait until every record was stored or given up."""
-        while self._sending:
-            self._sending.pop(0).result()
+        """Wait until every record is logged, and stored or has failed to be stored."""
+        if last := self._last_stored:
+            last.result()
+        if last := self._last_logged:
+            last.result()
 
-    def _send_progress(self, record: ProgressRecord) -> None:
+    def _store_progress(self, record: ProgressRecord) -> None:
         with suppress(RegistryError):  # nothing is decided by it
             key = progress_key(self._job, *record.key)
             create_with_retries(self._store, key, written(record), pauses=(), pause=self._pause)
-        self._say("progress", asdict(record))
+        self._log("progress", asdict(record))
 
-    def _send(self, record: EpochRecord) -> None:
+    def _store_epoch(self, record: EpochRecord) -> None:
         try:
             pauses = () if self._away else self._pauses
             key = epoch_key(self._job, record.epoch)
-            # There already: an earlier machine came as far, but was stopped before its checkpoint.
+            # It exists: an earlier instance got this far, but was stopped before its checkpoint.
             create_with_retries(self._store, key, written(record), pauses=pauses, pause=self._pause)
             self._away = False
         except SpecMalformed as error:  # its reader would refuse it, and every listing after that
-            self._say(NOT_STORED, {"epoch": record.epoch, "message": str(error)})
+            self._log(NOT_STORED, {"epoch": record.epoch, "message": str(error)})
         except RegistryError as error:
             self._away = True
-            self._say(NOT_STORED, {"epoch": record.epoch, "message": str(error)})
-        self._say("epoch", asdict(record))
+            self._log(NOT_STORED, {"epoch": record.epoch, "message": str(error)})
+        self._log("epoch", asdict(record))
+
+    def _log(self, event: str, facts: Mapping[str, object]) -> None:
+        self._last_logged = self._logging.submit(self._report, event, facts)

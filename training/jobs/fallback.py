@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from registry.encoding import canonical
 from registry.errors import ObjectExists, ObjectMissing
-from registry.layout import checkpoints_prefix, fallback_key, study_weights_key
+from registry.layout.jobs import checkpoints_prefix, fallback_key
+from registry.layout.workspace import study_weights_key
 from registry.store.object_store import ObjectStore
 from registry.versions.catalog import Catalog
 from training.errors import Interrupted, WeightsRefused

@@ -7,7 +7,7 @@ be written never stops a training.
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +18,12 @@ _MAX_FAILURES: Final = 3
 """Lines in a row that may fail to be sent before sending is given up."""
 
 
-def say_here(line: str) -> None:
-    """Print a line on standard output, if it is still open: what reads an instance's console ends before it."""
+type ReportEvent = Callable[[str, Mapping[str, object]], None]
+"""Reports a job's progress: an event, and facts about it."""
+
+
+def print_line(line: str) -> None:
+    """Print a line on standard output, unless it is closed: the reader of the pipe may end first."""
     with suppress(OSError):
         print(line, flush=True)
 
@@ -40,11 +44,11 @@ class Log:
             except Exception as error:  # noqa: BLE001 - a log outage is no reason to fail
                 self._give_up(error)
 
-    def say(self, event: str, facts: Mapping[str, object]) -> None:
+    def report(self, event: str, facts: Mapping[str, object]) -> None:
         """Log one event."""
         now = time.time()
         line = json.dumps({"time": round(now, 3), "job": self._job, "event": event, **facts}, default=str)
-        say_here(line)
+        print_line(line)
         if self._group and self._client:
             self._send(self._client, self._group, line, now)
 

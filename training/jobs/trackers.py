@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.job import JobSpec
+from training.jobs.logs import ReportEvent
 
-type Say = Callable[[str, Mapping[str, object]], None]
 type _Track = Callable[[int, Mapping[str, float]], None]
 
 _TRACKERS: Final[Mapping[str, str]] = {"MLFLOW_TRACKING_URI": "MLflow", "TENSORBOARD_LOGDIR": "TensorBoard"}
 
 
-def tracked(say: Say, job: str, spec: JobSpec) -> Say:
-    """Returns `say` with logging of every epoch's numbers to the trackers that the environment names."""
+def tracked(report: ReportEvent, job: str, spec: JobSpec) -> ReportEvent:
+    """Returns `report`, extended to log every epoch's metrics to the trackers named by environment variables."""
     starts = {"MLflow": _mlflow, "TensorBoard": _tensorboard}
     tracks: dict[str, _Track] = {}
     for variable, name in _TRACKERS.items():
@@ -28,10 +28,10 @@ def tracked(say: Say, job: str, spec: JobSpec) -> Say:
             try:
                 tracks[name] = starts[name](job, spec)
             except Exception as error:  # noqa: BLE001 - missing, misconfigured or unreachable: all the same to a training
-                say("not tracked", {"tracker": name, "message": repr(error)})
+                report("not tracked", {"tracker": name, "message": repr(error)})
 
-    def say_and_track(event: str, facts: Mapping[str, object]) -> None:
-        say(event, facts)
+    def report_and_track(event: str, facts: Mapping[str, object]) -> None:
+        report(event, facts)
         if event != "epoch":
             return
         for name in list(tracks):
@@ -39,9 +39,9 @@ def tracked(say: Say, job: str, spec: JobSpec) -> Say:
                 tracks[name](int(str(facts["epoch"])), _numbers(facts))
             except Exception as error:  # noqa: BLE001 - as above
                 del tracks[name]
-                say("not tracked", {"tracker": name, "message": repr(error)})
+                report("not tracked", {"tracker": name, "message": repr(error)})
 
-    return say_and_track if tracks else say
+    return report_and_track if tracks else report
 
 
 def _numbers(facts: Mapping[str, object]) -> dict[str, float]:

@@ -120,7 +120,7 @@ class ExportedModel:
         return Answers(probabilities=probabilities, embedding=embedding, activation_map=activation_map)
 
     def strangeness(self, pixels: Pixels) -> Numbers | None:
-        """Returns how unlike the training photos photos are [N]; None where the file has no such output."""
+        """Returns how unlike the training photos photos are [N]; None if the file has no such output."""
         return self._run((STRANGENESS,), pixels)[0] if STRANGENESS in self._outputs else None
 
     def _run(self, names: Sequence[str], pixels: Pixels) -> list[Numbers]:

@@ -72,7 +72,7 @@ def find_packaged(sha256: str) -> PackagedWeights | None:
 
 
 def read_packaged(weights: PackagedWeights) -> bytes | None:
-    """Read the file of an installed package, verified; None where the package is not installed.
+    """Read the file of an installed package, verified; None if the package is not installed.
 
     Nothing of the package is run. WeightsRefused for one that is broken, or is not the one that we know.
     """

@@ -49,7 +49,7 @@ def fit_subspace(embedding: Numbers) -> Subspace:
 
 
 def add_output(model: Path, subspace: Subspace) -> None:
-    """Give the ONNX file `model` one more output, `strangeness`, computed from its output `embedding`."""
+    """Add an output `strangeness` to the ONNX file `model`, computed from its output `embedding`."""
     proto = onnx.load(str(model))
     graph = proto.graph
     constants = {

@@ -61,13 +61,13 @@ def of_imagenet() -> EmbeddingNetwork | None:
     )
 
 
-def see(
-    lake: ObjectStore, photos: Sequence[Photo], eye: EmbeddingNetwork, progress: Callable[[int, int], None]
+def embed_photos(
+    lake: ObjectStore, photos: Sequence[Photo], network: EmbeddingNetwork, progress: Callable[[int, int], None]
 ) -> Numbers:
     """Embed photos, [N, D]; their pixels are not kept. PhotoLost."""
     parts: list[Numbers] = []
-    for pixels in stream_pixels(lake, photos, eye.size, batch=BATCH, check=lambda: None):
-        parts.append(eye.embed(pixels))
+    for pixels in stream_pixels(lake, photos, network.size, batch=BATCH, check=lambda: None):
+        parts.append(network.embed(pixels))
         progress(sum(map(len, parts)), len(photos))
     return np.concatenate(parts)
 

@@ -13,16 +13,17 @@ from registry.store.object_store import ObjectStore
 from training.dataset.manifest import Manifest
 from training.errors import PhotoLost
 from training.evaluation.reporting.error_gallery import SIDE, data_uri
-from training.fitting.pixels import WORKERS, fetch, load_pixels
+from training.fitting.pixels import WORKERS, fetch, load_pixels, stream_pixels, targets_of
 from training.plan import DataGates
 from training.quality.characteristics.accuracy import accuracy
+from training.quality.characteristics.appearance import Appearance
 from training.quality.characteristics.completeness import completeness
 from training.quality.characteristics.relevance import relevance
 from training.quality.characteristics.reliability import reliability
 from training.quality.characteristics.similarity import alike_across_splits
 from training.quality.characteristics.timeliness import timeliness
 from training.quality.cross_validation import FOLDS, SIZE, learn, unit
-from training.quality.embedding_networks import EmbeddingNetwork, judge_labels, see
+from training.quality.embedding_networks import EmbeddingNetwork, embed_photos, judge_labels
 from training.quality.page import shown_of
 from training.quality.report import QualityReport, compose
 
@@ -30,6 +31,9 @@ type Progress = Callable[[str, int, int], None]
 """What is being done, how far it is, and of how many."""
 
 type Numbers = npt.NDArray[np.float32]
+
+_BATCH = 1024
+"""Photos per batch: 7 MB of pixels."""
 
 
 def examine(
@@ -41,34 +45,42 @@ def examine(
     by: str,
     at: datetime,
     labels: bool = True,
-    eye: EmbeddingNetwork | None = None,
+    network: EmbeddingNetwork | None = None,
     seed: int = 0,
     shown: int | None = None,
     progress: Progress = lambda _what, _done, _of: None,
 ) -> QualityReport:
     """Report on a dataset, as of `at`; PhotoLost, OutOfMemory.
 
-    Without `labels` no label is doubted and no network trained, and only an `eye` compares photos by embedding. With
-    an impartial one nothing but linear layers is trained. `shown` bounds how many photos each small network sees.
+    Without `labels`, no label is checked, no network is trained, and photos are compared by embedding only with a
+    `network`. With an impartial one, only linear layers are trained. `shown` limits how many photos each small network
+    sees. Pixels are kept in memory only for small networks, 7 KB per photo.
     """
     photos = manifest.photos
     read = _Counter(progress, "Reading photos", len(photos))
-    data = load_pixels(lake, photos, manifest.labels, SIZE, check=read.step)
-    pixels = data.pixels.numpy()
+    data = None
+    if labels and not (network and network.impartial):
+        data = load_pixels(lake, photos, manifest.labels, SIZE, check=read.step)
+        batches = iter(data.pixels.split(_BATCH))
+    else:
+        batches = stream_pixels(lake, photos, SIZE, batch=_BATCH, check=read.step)
+    appearance = Appearance.of((pixels.numpy() for pixels in batches), small=labels or network is not None)
     probabilities = embeddings = None
     raw = None
-    if eye is not None:
-        raw = see(lake, photos, eye, lambda done, of: progress(f"Looking by {eye.name}", done, of))
+    if network is not None:
+        raw = embed_photos(
+            lake, photos, network, lambda done, of: progress(f"Embedding photos with {network.name}", done, of)
+        )
         embeddings = unit(raw)
-    if labels and raw is not None and eye is not None and eye.impartial:
+    if labels and raw is not None and data is None:
         probabilities = judge_labels(
             raw,
-            data.targets.numpy(),
+            targets_of(photos, manifest.labels).numpy(),
             photos,
             classes=len(manifest.labels),
             progress=lambda done, of: progress("Judging labels", done, of),
         )
-    elif labels:
+    elif data is not None:
         progress("Training small networks", 0, FOLDS)
         found = learn(
             data,
@@ -79,20 +91,22 @@ def examine(
         )
         probabilities = found.probabilities
         embeddings = found.embeddings if embeddings is None else embeddings
-    leaks = None if embeddings is None else alike_across_splits(photos, embeddings, pixels)
+    leaks = None
+    if embeddings is not None and appearance.small is not None:
+        leaks = alike_across_splits(photos, embeddings, appearance.small)
     return compose(
         manifest,
         (
             accuracy(photos, manifest.labels, probabilities),
             completeness(manifest),
             reliability(photos, skipped=skipped, leaks=leaks),
-            relevance(photos, pixels=pixels, embeddings=embeddings),
+            relevance(photos, appearance=appearance, embeddings=embeddings),
             timeliness(manifest, as_of=at),
         ),
         gates=gates,
         by=by,
         at=at,
-        source=eye.name if eye else f"{FOLDS} small networks" if labels else "",
+        source=network.name if network else f"{FOLDS} small networks" if labels else "",
     )
 
 

@@ -27,7 +27,7 @@ def judge(gates: DataGates, measures: Mapping[str, float]) -> tuple[DataGateResu
     return tuple(
         _judge(name, gate, limits[name], measures.get(name))
         for name, gate in DATA_GATES.items()
-        if not gate.asks_nothing(limits[name])
+        if not gate.is_off(limits[name])
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from registry.encoding import SHA256, canonical, parse_canonical, sha256_hex
 from registry.errors import ObjectExists
-from registry.layout import ingestion_key, ingestions_prefix, quality_key, quality_prefix
+from registry.layout.data_lake import ingestion_key, ingestions_prefix, quality_key, quality_prefix
 from registry.store.object_store import ObjectStore
 from training.dataset.changes import history
 from training.dataset.sources.source import printable
@@ -92,10 +92,10 @@ def refuse_doubtful(lake: ObjectStore, dataset: str, gates: DataGates | None) ->
         )
     results = [result for result in judge(gates, found.measures) if result.measured or result.name != "leaks"]
     if wanting := [result for result in results if not result.passed]:
-        said = "; ".join(f"{result.name}: {result.asked}, found {result.found}" for result in wanting)
+        failures = "; ".join(f"{result.name}: {result.asked}, found {result.found}" for result in wanting)
         raise DatasetRefused(
-            f"quality report {found.number} of dataset {dataset[:12]} does not pass {said}. See which photos, and how "
-            f"to fix them: petpark data report {dataset[:12]}"
+            f"quality report {found.number} of dataset {dataset[:12]} does not pass {failures}. To list the photos and "
+            f"how to fix them: petpark data report {dataset[:12]}"
         )
 
 

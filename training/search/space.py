@@ -93,7 +93,7 @@ class Space:
 
     @property
     def combinations(self) -> int | None:
-        """How many there are; None where they are drawn."""
+        """How many there are; None if they are drawn."""
         return None if self.random else math.prod(len(choice.values) for choice in _grid(self.grid).values())
 
     def draw(self, number: int, *, seed: int) -> Values:

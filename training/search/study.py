@@ -1,20 +1,18 @@
-"""A study as it is stored: what is searched, its trials, and the ledger of instances that were started for them."""
+"""A study as it is stored: what is searched, and its trials."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Self
+from typing import Self
 
 from registry.encoding import Fields, canonical
+from registry.halving import ETA, number_of, place, rung_epochs
 from registry.identity import person
 from training.errors import SpecMalformed
 from training.hyper_parameters import HyperParameters
 from training.job import IDENTITY, JobSpec, read_strictly
 from training.search.budget import Budget
+from training.search.choice import Score, ranked
 from training.search.space import Space, Values, as_settings
-
-ETA: Final = 3
-"""Halving keeps one of this many, with this many times the epochs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +24,7 @@ class Study:
 
     spec: JobSpec
     space: Space
-    trials: int  # of the first rung
+    trials: int  # of the first rung: so many different settings
     metric: str  # the best has the highest lower bound of this, on validation photos
     rungs: int  # 1: every trial is trained for all epochs
     parallel: int
@@ -50,18 +48,26 @@ class Study:
                 metric=fields.text("metric"),
                 rungs=fields.count("rungs"),
                 parallel=fields.count("parallel"),
-                budget=Budget(**fields.mapping_to_number("budget")),
+                budget=_budget(fields.mapping_to_number("budget")),
                 created_at=fields.text("created_at"),
             )
 
         return read_strictly("study", data, read)
 
 
+def _budget(stored: Mapping[str, float]) -> Budget:
+    """Studies of before list prices were known also had a price of their own."""
+    return Budget(max_hours=stored.get("max_hours"), max_usd=stored.get("max_usd"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One training of a study. `parent` is the trial of the rung before that had the same settings."""
+    """One training of a study. `parent` is the trial of the rung before that had the same settings.
 
-    number: int  # from 1
+    Those of the first rung are stored, without the epochs that halving gives them.
+    """
+
+    number: int  # from 1: it says setting and rung, see `registry.halving.place`
     rung: int  # from 1
     parent: int | None
     values: Values
@@ -83,25 +89,6 @@ class Trial:
             )
 
         return read_strictly("trial", data, read)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Launch:
-    """An instance that was started for a trial, and how long it may take at most."""
-
-    trial: int
-    seconds: int
-
-    def to_json(self) -> bytes:
-        """Write canonical JSON."""
-        return canonical(asdict(self))
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        """Read canonical JSON, strictly; SpecMalformed."""
-        return read_strictly(
-            "launch", data, lambda fields: cls(trial=fields.count("trial"), seconds=fields.count("seconds"))
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,11 +128,6 @@ def spec_of(study: Study, name: str, trial: Trial) -> JobSpec:
     return replace(study.spec, hyper_parameters=parameters(study, trial), study=name)
 
 
-def rungs(trials: int, epochs: int) -> int:
-    """Returns the maximum number of rungs with a trial in the last and an epoch in the first; 1 without epochs."""
-    return 1 + int(math.log(min(trials, epochs) + 0.5, ETA)) if epochs else 1
-
-
 def check_halving(study: Study) -> None:
     """Refuse to halve what is searched itself, or what has no room for a second rung; SpecMalformed."""
     searched = [setting.partition("=")[0] for setting in (*study.space.grid, *study.space.random)]
@@ -164,32 +146,39 @@ def check_halving(study: Study) -> None:
         raise SpecMalformed(f"halving needs at least {ETA} trials and {ETA} epochs")
 
 
-def plan(study: Study, scores: Mapping[int, float | None]) -> list[Trial]:
-    """Returns all trials that are certain by now; a rung begins when the one before has ended.
+def first_rung(study: Study) -> list[Trial]:
+    """Returns the trials of the first rung, as they are stored."""
+    values = study.space.trials(study.trials, seed=study.spec.seed, recipe=study.spec.hyper_parameters)
+    return [Trial(number=number, rung=1, parent=None, values=each) for number, each in enumerate(values, start=1)]
 
-    `scores` are the ended trials' lower bounds of the metric, None for those that failed.
+
+def epochs_of_rungs(study: Study) -> tuple[int, ...]:
+    """Returns the epochs of each rung; () where all trials are trained once."""
+    return rung_epochs(study.trials, study.spec.hyper_parameters.epochs) if study.rungs > 1 else ()
+
+
+def trial_of(study: Study, first: Mapping[int, Trial], number: int) -> Trial:
+    """Returns the trial of a number, with its epochs; `first` are the stored ones by number."""
+    setting, rung = place(number, study.trials)
+    epochs = epochs_of_rungs(study)
+    values = {**first[setting].values, **({"epochs": str(epochs[rung - 1])} if epochs else {})}
+    parent = number_of(setting, rung - 1, study.trials) if rung > 1 else None
+    return Trial(number=number, rung=rung, parent=parent, values=values)
+
+
+def plan(study: Study, scores: Mapping[int, Score | None]) -> list[int]:
+    """Returns the numbers of all trials that are certain by now; a rung begins when the one before has ended.
+
+    `scores` are those of the trials that have a result, None for those that failed. The state machine `study` plans so
+    too, except that a trial that ended without a result does not hold up the next rung.
     """
-    first = study.space.trials(study.trials, seed=study.spec.seed, recipe=study.spec.hyper_parameters)
-    rung = [_trial(study, number, 1, None, values) for number, values in enumerate(first, start=1)]
+    rung = list(range(1, study.trials + 1))
     found = list(rung)
     for level in range(2, study.rungs + 1):
-        if any(trial.number not in scores for trial in rung):
+        if any(number not in scores for number in rung):
             break
-        rung = [
-            _trial(study, number, level, parent.number, parent.values)
-            for number, parent in enumerate(_best_third(rung, scores), start=len(found) + 1)
-        ]
+        there = {number: score for number in rung if (score := scores[number]) is not None}
+        kept = ranked(there)[: -(-len(rung) // ETA)]
+        rung = [number_of(place(number, study.trials)[0], level, study.trials) for number in kept]
         found += rung
     return found
-
-
-def _best_third(rung: Sequence[Trial], scores: Mapping[int, float | None]) -> list[Trial]:
-    ranked = [(-score, trial.number, trial) for trial in rung if (score := scores[trial.number]) is not None]
-    return [trial for _, _, trial in sorted(ranked, key=lambda one: one[:2])][: math.ceil(len(rung) / ETA)]
-
-
-def _trial(study: Study, number: int, rung: int, parent: int | None, values: Values) -> Trial:
-    if study.rungs > 1:
-        epochs = max(1, round(study.spec.hyper_parameters.epochs / ETA ** (study.rungs - rung)))
-        values = {**values, "epochs": str(epochs)}
-    return Trial(number=number, rung=rung, parent=parent, values=values)

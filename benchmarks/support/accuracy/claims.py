@@ -20,7 +20,7 @@ from training.networks.export import ExportedModel, Pixels, answer_logits
 from training.networks.model import build_model
 
 FOR_DRAWN: Final = HyperParameters(epochs=6, batch_size=32, optimiser="muon")
-SHORT: Final = replace(FOR_FEW_PHOTOS, epochs=6)  # what the ablation takes something away from
+SHORT: Final = replace(FOR_FEW_PHOTOS, epochs=6)  # the configuration from which the ablation removes something
 FINE_TUNED: Final = replace(FOR_FEW_PHOTOS, start_size=0)
 FEW: Final = 100  # photos to learn from, in transfer
 LONG_AND_SHORT: Final = (20, 5)  # epochs in transfer: until nothing more is learned from so few, and a quarter of it
@@ -31,7 +31,7 @@ WITHOUT: Final[Mapping[str, dict[str, Any]]] = {
     "Muon (AdamW instead)": {"optimiser": "adamw"},
     "averaged weights": {"ema_decay": 0.0},
     "small photos first": {"start_size": 0},
-    "mirror images in answers": {"flips": 0},
+    "mirror images at inference": {"flips": 0},
     "crops (0.9 instead of 0.6)": {"crop_scale": 0.9},
     "greyscale": {"greyscale": 0.0},
     "label smoothing": {"label_smoothing": 0.0},
@@ -78,7 +78,7 @@ def generated(trials: Trials, lake: Lake, seeds: int) -> Claim:
 
 
 def real(trials: Trials, lakes: Sequence[Lake]) -> Claim:
-    """Real photos, from scratch, beside the reference with the same processor time."""
+    """Real photos, from scratch, compared with the reference with the same processor time."""
     ours = [from_scratch(trials, "real", lake, FOR_FEW_PHOTOS, seed) for seed, lake in enumerate(lakes)]
     theirs = [
         reference(trials, lake, seed, outcome.cpu_seconds)
@@ -104,7 +104,7 @@ def real(trials: Trials, lakes: Sequence[Lake]) -> Claim:
 
 
 def parity(trials: Trials, generated_lake: Lake, real_lake: Lake | None) -> Claim:
-    """The exported model beside the trained one."""
+    """The exported model compared with the trained one."""
     cases = [("generated", generated_lake, FOR_DRAWN)]
     if real_lake is not None:
         cases.append(("real", real_lake, FOR_FEW_PHOTOS))
@@ -124,7 +124,7 @@ def parity(trials: Trials, generated_lake: Lake, real_lake: Lake | None) -> Clai
         rows.append((what, f"{len(pixels):,}", str(other), f"{difference:.1e}"))
         kept &= other == 0 and difference <= PARITY_PROMISE and len(pixels) == PARITY_PHOTOS
     return Claim(
-        title="ONNX beside torch",
+        title="ONNX compared with torch",
         columns=("model", "photos", "with another label", "largest difference of a probability"),
         rows=tuple(rows),
         promises={"the same label on 1,000 photos, probabilities within 1e-4": kept},
@@ -132,7 +132,7 @@ def parity(trials: Trials, generated_lake: Lake, real_lake: Lake | None) -> Clai
 
 
 def transfer(trials: Trials, generated_lake: Lake, lakes: Sequence[Lake]) -> Claim:
-    """Few real photos, from weights that learned the generated set, beside from scratch."""
+    """Few real photos, from weights trained on the generated set, compared with from scratch."""
     from_scratch(trials, "generated", generated_lake, FOR_DRAWN, seed=0)
     weights = trials.place("generated", "petpark", 0, settings_of(FOR_DRAWN)) / "weights.pt"
     rows: list[tuple[str, ...]] = []

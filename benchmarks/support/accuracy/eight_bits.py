@@ -1,4 +1,4 @@
-"""The frozen network in eight bits beside itself in floats, under the same linear layers."""
+"""The frozen network in eight bits compared with floats, under the same linear layers."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,14 +12,14 @@ from benchmarks.support.accuracy.frozen import Embedded, Parts, frozen
 from benchmarks.support.accuracy.our_training import Lake
 from benchmarks.support.accuracy.trials import Repeated, Trials
 from training.dataset.manifest import Split
-from training.jobs.quantise import LEAST_AGREEMENT, MOST_POINTS_LOST, quantise
+from training.jobs.version.quantise import LEAST_AGREEMENT, MOST_POINTS_LOST, quantise
 from training.networks.export import ExportedModel, export_onnx
 
 _RANGES_FROM: Final = 128
 
 
 def eight_bits(trials: Trials, lakes: Sequence[Lake], network: str, size: int, embedded: Embedded) -> Claim:
-    """Each seed's layer answers its test photos by embeddings in floats, and in eight bits.
+    """Each seed's layer classifies its test photos by embeddings in floats, and in eight bits.
 
     The layer is learned in floats, as a job does, and ranges come from training photos. Time:
     benchmarks/serving/networks.py.

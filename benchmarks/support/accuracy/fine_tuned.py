@@ -1,4 +1,4 @@
-"""Ways to fine-tune, beside the linear layer that each begins with; what was measured once is not measured again."""
+"""Ways to fine-tune, compared with the linear layer that each starts from; results are stored and not repeated."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ FINE_TUNED: Final = replace(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
-    """What is changed in `FINE_TUNED`, and which of a training's answers count."""
+class Variant:
+    """The changes to `FINE_TUNED`, and which predictions of a training count."""
 
     changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     layer_decay: float = 1.0  # below 1, each block learns slower by that factor than the next
@@ -34,14 +34,14 @@ class Way:
 
 _ANSWERS: Final = "answers.pt"  # in a trial's folder
 PLAIN: Final = "one rate"
-WAYS: Final[Mapping[str, Way]] = {
-    PLAIN: Way(),
-    "a third of the rate": Way(changes={"learning_rate": 0.0001}),
-    "layer-wise rates, 0.5 a block": Way(layer_decay=0.5),
-    "averaged weights": Way(answers="averaged"),
-    "mix-up 0.2": Way(changes={"mixup": 0.2}),
-    "mirror images in answers": Way(answers="last, flips"),
-    "all four": Way(changes={"mixup": 0.2}, layer_decay=0.5, answers="averaged, flips"),
+WAYS: Final[Mapping[str, Variant]] = {
+    PLAIN: Variant(),
+    "a third of the rate": Variant(changes={"learning_rate": 0.0001}),
+    "layer-wise rates, 0.5 a block": Variant(layer_decay=0.5),
+    "averaged weights": Variant(answers="averaged"),
+    "mix-up 0.2": Variant(changes={"mixup": 0.2}),
+    "mirror images at inference": Variant(answers="last, flips"),
+    "all four": Variant(changes={"mixup": 0.2}, layer_decay=0.5, answers="averaged, flips"),
 }
 
 
@@ -70,7 +70,7 @@ class Tuning:
         return self._outcome((plain + mirrored) / 2 if flips else plain, parts, cpu_seconds)
 
     def logits(self, seed: int, embeddings: Tensor) -> Tensor:
-        """What the seed's layer answers to other embeddings [N, D]."""
+        """Returns the predictions of the seed's layer for other embeddings [N, D]."""
         return self._head(seed, unseen=False)[0].logits(embeddings.float())
 
     def answer(self, seed: int, embeddings: Tensor) -> Outcome:
@@ -78,7 +78,7 @@ class Tuning:
         return self._outcome(self.logits(seed, embeddings), self._splits[seed], 0.0)
 
     def outcome(self, way: str, seed: int, *, unseen: bool = False) -> Outcome:
-        """One way; processor time is the training's, after what the frozen part saw was kept."""
+        """One way; processor time is the training's, with cached outputs of the frozen part."""
         parts, parameters = self._parts(seed, unseen=unseen), replace(FINE_TUNED, **WAYS[way].changes)
         decay = WAYS[way].layer_decay
         head, before = self._head(seed, unseen=unseen)

@@ -1,7 +1,7 @@
 """Fine-tuning of a network's last stage, from the linear layer that is the best on its frozen features.
 
-Everything before that stage stays as it is, and so does what batch normalisation knows of ImageNet. So the frozen part
-sees each photo once, in a few views, and its answers are kept: an epoch of 1,100 photos takes seconds of a CPU.
+Everything before that stage is frozen, including ImageNet's batch-normalisation statistics. So the frozen part
+processes each photo once, in a few views, and its outputs are cached: an epoch of 1,100 photos takes seconds of a CPU.
 """
 
 import copy
@@ -40,7 +40,7 @@ class Start:
     """What the frozen part sees of N photos."""
 
     features: Tensor  # float16 [N, VIEWS, C, h, w]
-    cpu_seconds: float  # that it took for all of them, decoding included
+    cpu_seconds: float  # for all of them, decoding included
 
 
 class Tail(nn.Module):
@@ -65,7 +65,7 @@ class Tail(nn.Module):
 
 
 class Before(nn.Module):
-    """The part that stays as it is: uint8 pixels [N, S, S, 3] to what the last stage gets."""
+    """The frozen part: uint8 pixels [N, S, S, 3] to the last stage's input."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Before(nn.Module):
 
 
 def see(lake: Lake, network: str, size: int, cache: Path) -> Start:
-    """Show all photos of `lake` to the frozen part; files in `cache` keep what was seen, so it can be interrupted."""
+    """Run the frozen part on all photos of `lake`; files in `cache` store its outputs, so it can be interrupted."""
     photos = lake.manifest.photos
     cache.mkdir(parents=True, exist_ok=True)
     session: onnxruntime.InferenceSession | None = None
@@ -113,9 +113,9 @@ def fine_tune(
     head: Head,
     layer_decay: float = 1.0,
 ) -> dict[str, Tensor]:
-    """Learn, and answer the test photos: logits of the last weights and of averaged ones, each also with flips.
+    """Train, and classify the test photos: logits of the last weights and of averaged ones, each also with flips.
 
-    `head` is the linear layer that the training begins with; `parts.held` is not looked at.
+    `head` is the linear layer that the training starts from; `parts.held` is not used.
     """
     learn, test = torch.from_numpy(parts.learn), torch.from_numpy(parts.test)
     model = Tail(frozen(network, len(embedded.labels)), head).eval()  # batch normalisation's statistics stay

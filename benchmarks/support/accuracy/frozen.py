@@ -1,4 +1,4 @@
-"""Embeddings of a folder of photos by a frozen network, and what linear layers on them can tell."""
+"""Embeddings of a folder of photos by a frozen network, and the accuracy of linear layers on them."""
 
 import csv
 import io
@@ -70,7 +70,7 @@ class Embedded:
         return self.recall(head.logits(self.plain[torch.from_numpy(test)].float()), test)
 
     def fit(self, parts: Parts) -> Head:
-        """Learn the layer as a job does: from photos and their mirror images, its penalty chosen by held photos."""
+        """Fit the layer as a job does: to photos and their mirror images, its penalty chosen on held-out photos."""
         known, other = torch.from_numpy(parts.learn), torch.from_numpy(parts.held)
         return choose_head(
             torch.cat([self.plain[known], self.mirrored[known]]).float(),
@@ -81,7 +81,7 @@ class Embedded:
         ).head
 
     def recall(self, logits: Tensor, test: Indices) -> float:
-        """Mean recall of what `logits` answer."""
+        """Returns the mean recall of `logits`."""
         truth = self.targets[torch.from_numpy(test)]
         right = (logits.argmax(dim=1) == truth).double()
         return float(np.mean([right[truth == each].mean() for each in truth.unique()]))
@@ -90,7 +90,7 @@ class Embedded:
 def embed(
     lake: Lake, network: str, size: int, cache: Path, *, groups: Mapping[str, str], resize: Resize | None = None
 ) -> Embedded:
-    """Embed all photos of `lake` once; `cache` keeps them. `groups` by key; `resize` replaces our own decode."""
+    """Embed all photos of `lake` once; `cache` stores them. `groups` by key; `resize` replaces our own decoding."""
     manifest = lake.manifest
     photos = manifest.photos
     if cache.exists():

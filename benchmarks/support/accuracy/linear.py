@@ -10,7 +10,7 @@ STRENGTHS: Final = (10.0, 100.0, 1_000.0, 10_000.0)
 
 
 def best_linear(learn: Array, learn_targets: Array, test: Array, test_targets: Array) -> Array:
-    """Returns the answers of the strength that is best *on the test photos*: in the linear model's favour."""
+    """Returns the predictions of the penalty that is best *on the test photos*: in the linear model's favour."""
     middle, spread = learn.mean(axis=0), learn.std(axis=0) + 1e-6
     learn, test = (learn - middle) / spread, (test - middle) / spread
     truth = np.where(learn_targets, 1.0, -1.0)

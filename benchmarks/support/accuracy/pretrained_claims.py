@@ -32,7 +32,7 @@ STUDENT_MAY_LOSE: Final = 0.01
 def pretrained(trials: Trials, lakes: Sequence[Lake]) -> Claim:
     """A linear layer on ImageNet's features, fine-tuning, from scratch, and torchvision's recipe.
 
-    One whole job, of seed 0, says what the linear layer costs; the others use the same network's embeddings again.
+    One complete job, of seed 0, measures the cost of the linear layer; the others reuse the same network's embeddings.
     """
     tuning = _tuning(trials, lakes)
     job = run_recipe(trials, "pretrained", "linear layer", lakes[0], FOR_TRANSFER, 0, _weights_file(trials))
@@ -43,7 +43,7 @@ def pretrained(trials: Trials, lakes: Sequence[Lake]) -> Claim:
     theirs = [reference(trials, lake, seed, job.cpu_seconds) for seed, lake in enumerate(lakes)]
     parts: dict[str, tuple[Sequence[Outcome], str]] = {
         "linear layer on frozen features": (linear, f"{job.cpu_seconds / 60:.1f}, the whole job"),
-        "the same, mirror images in answers": (mirrored, "the same"),
+        "the same, mirror images at inference": (mirrored, "the same"),
         f"last stage fine-tuned, {PLAIN}": (tuned, f"{_mean_minutes(tuned, tuning.start.cpu_seconds)}, without a job"),
         f"from scratch, few-photos of {SHORT.epochs} epochs": (scratch, _mean_minutes(scratch)),
         "torchvision's recipe": (theirs, _mean_minutes(theirs)),
@@ -66,7 +66,7 @@ def pretrained(trials: Trials, lakes: Sequence[Lake]) -> Claim:
         promises={
             f"mean at least {TEST_PROMISE:.1%}": ours.mean >= TEST_PROMISE,
             f"within {MINUTES:g} minutes of two cores": job.cpu_seconds <= 2 * 60 * MINUTES,
-            "the job answers as the layer on kept embeddings does (seed 0)": job.confusion == linear[0].confusion,
+            "the job predicts like the layer on stored embeddings (seed 0)": job.confusion == linear[0].confusion,
             "ahead of training from scratch and of the reference, beyond all intervals": ours.low
             > max(Repeated.of([o.balanced for o in others]).high for others in (scratch, theirs)),
         },
@@ -88,7 +88,7 @@ def tuning(trials: Trials, lakes: Sequence[Lake], groups: Mapping[str, str]) -> 
         better += [name] if ahead.low > 0 else []
         own = "" if name == PLAIN else _gain(found, plain)
         row = (name, _mean(found), own, _gain(found, linear))
-        if way.changes:  # a training of its own
+        if way.changes:  # its own training
             rows.append((*row, "", ""))
             continue
         new = [table.outcome(name, seed, unseen=True) for seed in seeds]
@@ -102,14 +102,14 @@ def tuning(trials: Trials, lakes: Sequence[Lake], groups: Mapping[str, str]) -> 
 
 
 def int8(trials: Trials, lakes: Sequence[Lake]) -> Claim:
-    """Eight bits beside floats."""
+    """Eight bits compared with floats."""
     size = FOR_TRANSFER.image_size
     return eight_bits(trials, lakes, NETWORK, size, _embedded(trials, lakes[0], {}, NETWORK, size))
 
 
 def student(trials: Trials, lakes: Sequence[Lake], minutes: float) -> Claim:
     """A small network taught by the large one, on all photos but the test's; their labels are used by layers only."""
-    table: dict[str, list[Outcome]] = {"teacher": [], "student, as taught": [], "student, a layer of its own": []}
+    table: dict[str, list[Outcome]] = {"teacher": [], "student, as taught": [], "student, with its own layer": []}
     for seed, lake in enumerate(lakes):
         embedded = _embedded(trials, lake, {}, NETWORK, FOR_TRANSFER.image_size)
         for name, outcome in zip(table, _taught(trials, lake, embedded, seed, minutes), strict=True):
@@ -130,7 +130,7 @@ def student(trials: Trials, lakes: Sequence[Lake], minutes: float) -> Claim:
     )
     return Claim(
         title=f"{STUDENT} at {STUDENT_SIZE} px taught by {NETWORK}: balanced accuracy on the test split",
-        columns=("", "balanced accuracy", "less the teacher's", "CPU minutes, the teacher's answers included"),
+        columns=("", "balanced accuracy", "less the teacher's", "CPU minutes, the teacher's predictions included"),
         rows=tuple(rows),
         promises={f"within {STUDENT_MAY_LOSE:.0%} of the teacher": best >= -STUDENT_MAY_LOSE},
     )

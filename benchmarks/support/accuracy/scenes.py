@@ -12,7 +12,7 @@ CAMERAS: Final = 20
 SIDE: Final = 96
 _COLOURS: Final = {"cat": (200, 120, 60), "dog": (60, 50, 45)}
 _CELLS: Final = 8
-"""A scene's brightness is that of so many cells along each side: what a perceptual hash tells."""
+"""A scene's brightness has this many cells along each side, which a perceptual hash distinguishes."""
 
 
 def draw(directory: Path, count: int, *, seed: int = 1) -> Path:

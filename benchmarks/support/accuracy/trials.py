@@ -1,4 +1,4 @@
-"""Trainings that were measured, one a line: what was measured once is not measured again, so seeds gather over days."""
+"""Measured trainings, one per line. None is repeated, so that seeds can be added over days."""
 
 import hashlib
 import json
@@ -18,14 +18,14 @@ _TEST_TO_TRAIN: Final = 2 / 7  # photos of the test split to photos learned from
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a training cost, and what its model said of the test photos."""
+    """The cost of a training, and its model's predictions for the test photos."""
 
-    confusion: tuple[tuple[int, ...], ...]  # [true class][answered class]
-    cpu_seconds: float  # of all threads, from the first byte read to the last answer
+    confusion: tuple[tuple[int, ...], ...]  # [true class][predicted class]
+    cpu_seconds: float  # of all threads, from the first byte read to the last prediction
 
     @property
     def photos(self) -> int:
-        """How many were answered."""
+        """Number of predictions."""
         return sum(map(sum, self.confusion))
 
     @property
@@ -84,7 +84,7 @@ class Trials:
 
 @dataclass(frozen=True, kw_only=True)
 class Repeated:
-    """A figure over seeds, each of which splits and trains anew."""
+    """A figure over seeds, each with its own split and training."""
 
     mean: float
     half: float  # of its 95 % interval; infinite for one seed

@@ -1,1 +1,1 @@
-"""The registry beside transfer tools and another registry; long logs."""
+"""The registry compared with transfer tools and another registry; long logs."""

@@ -1,4 +1,4 @@
-"""Who sends the same files to the same server: petpark, transfer tools and a registry, each as its users run it."""
+"""What sends the same files to the same server: petpark, transfer tools and a registry, each as its users run it."""
 
 import contextlib
 import json
@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.support.registry.our_process import fetch, publish
-from benchmarks.support.s3_server import ROOT, Bucket
+from benchmarks.support.s3_server import ROOT, VERSITYGW, Bucket
 from registry.versions.catalog import Catalog
 
 REFERENCES = ROOT / ".venv-benchmarks" / "bin"
-PATIENCE = 300.0
+TIMEOUT_SECONDS = 300.0
 """Seconds that one publish or fetch may take."""
+
+
+def missing_s3_tools() -> list[str]:
+    """Returns a sentence for the S3 server and for s5cmd, each if it is not installed."""
+    tools = (VERSITYGW, REFERENCES / "s5cmd")
+    return [f"{tool} is missing: `make bench` installs it" for tool in tools if not tool.exists()]
 
 
 class Contestant(Protocol):
@@ -48,7 +54,7 @@ class Petpark:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A program started anew for each call."""
+    """A program that is started for each call."""
 
     sending: Callable[[Path, str], list[str]]
     loading: Callable[[Path, str], list[str]]
@@ -64,7 +70,13 @@ class Command:
 
     def _run(self, command: list[str]) -> None:
         done = subprocess.run(
-            command, env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command,
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
         )
         if done.returncode:
             sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
@@ -117,9 +129,9 @@ class Library:
         self._ask(verb="fetch", directory=str(directory), place=place)
 
     def wait(self) -> None:
-        """Wait for an answer; ends the program if it is not `ok`."""
+        """Wait for a response; exits if it is not `ok`."""
         assert self._process.stdout is not None
-        watchdog = threading.Timer(PATIENCE, self._process.kill)
+        watchdog = threading.Timer(TIMEOUT_SECONDS, self._process.kill)
         watchdog.start()
         line = self._process.stdout.readline()
         watchdog.cancel()
@@ -159,7 +171,7 @@ def library(tool: str, bucket: Bucket, environment: Mapping[str, str], folder: P
 
 
 def reference_versions() -> dict[str, str]:
-    """Of what is measured against."""
+    """Of the references."""
     names = ("awscli", "boto3", "awscrt", "mlflow-skinny")
     code = "import importlib.metadata, sys; print(*map(importlib.metadata.version, sys.argv[1:]))"
     python = [str(REFERENCES / "python"), "-c", code, *names]

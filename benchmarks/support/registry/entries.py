@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from registry import layout
 from registry.channels.channel import Channel, ChannelEntry
+from registry.layout.model_store import channel_entry_key, version_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from registry.versions.catalog import Catalog
 
 _ETAG = "user.etag"
-"""Where versitygw keeps an object's ETag; without one an answer is not taken for the store's."""
+"""Where versitygw stores an object's ETag; a response without one is not accepted as the store's."""
 
 
 def a_version(model: str) -> Version:
@@ -45,7 +45,7 @@ class VersionLog:
         _write(
             self._folder,
             (
-                (layout.version_key(self._first.model, number), replace(self._first, number=number).to_bytes())
+                (version_key(self._first.model, number), replace(self._first, number=number).to_bytes())
                 for number in range(self.length + 1, length + 1)
             ),
         )
@@ -61,7 +61,7 @@ class MoveLog:
         memory = Channel(MemoryStore(), model, channel)
         first = memory.move(a_version(model), by="benchmark", why="to make a long log")
         self._last = memory.move(a_version(model), by="benchmark", why="to make a long log", expected=1)
-        objects = {layout.move_key(model, channel, move.number): move.to_bytes() for move in (first, self._last)}
+        objects = {channel_entry_key(model, channel, move.number): move.to_bytes() for move in (first, self._last)}
         _write(folder, objects.items())
 
     @property
@@ -81,7 +81,7 @@ class MoveLog:
                 write_id=secrets.token_hex(16),
                 previous_sha256=self._last.sha256,
             )
-            yield layout.move_key(self._model, self._last.channel, self._last.number), self._last.to_bytes()
+            yield channel_entry_key(self._model, self._last.channel, self._last.number), self._last.to_bytes()
 
 
 def _write(folder: Path, objects: Iterable[tuple[str, bytes]]) -> None:

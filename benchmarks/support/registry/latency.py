@@ -1,4 +1,4 @@
-"""How long a promotion takes, and how long until a follower sees it, beside a round trip of the same client."""
+"""Latency of a promotion, and of a follower to see it, compared with a round trip of the same client."""
 
 import contextlib
 import multiprocessing
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 PROMISE = 2.0
 """Round trips that the median promotion may take."""
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 MODEL, FOLLOWED = "pets", "followed"
 
-ROUND_TRIP = "round trip: GET answered 404"
+ROUND_TRIP = "round trip: GET with status 404"
 WRITE = "one conditional PUT of the same size"
 KNOWN = "promote, head known (expected=)"
 SEEN = "promote, channel looked at before"
@@ -77,7 +77,7 @@ class Promotion:
             table.add_row(*action.row(*units))
         table.add_section()
         for name, latency in (
-            ("follow: a poll that finds nothing, beside moves", self.poll),
+            ("follow: a poll without changes, next to moves", self.poll),
             ("follow: from a move's return until seen", self.seen),
         ):
             table.add_row(*Action(name=name, latency=latency, requests=1).row(*units))
@@ -113,7 +113,7 @@ def measure(server: S3Server, *, n: int, console: Console) -> Promotion:
 
 
 def promote(bucket: Bucket, n: int) -> tuple[Action, ...]:
-    """Each kind of move on a channel of its own, a round trip and a bare write, in turns."""
+    """Each kind of move on its own channel, a round trip and a bare write, in turns."""
     client = bucket.client()
     requests = Requests(client)
     store = bucket.store(client)
@@ -155,25 +155,25 @@ def promote(bucket: Bucket, n: int) -> tuple[Action, ...]:
 
 
 def follow(bucket: Bucket, n: int) -> tuple[Latency, Latency]:
-    """Move `n` times while another process polls without a pause; when moves were seen, and what a poll takes."""
+    """Move `n` times while another process polls without a pause. Returns the times of sight, and a poll's duration."""
     channel, version = Channel(bucket.store(), MODEL, FOLLOWED), a_version(MODEL)
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2)
     with Member(context, partial(_follow, bucket, n, start)) as follower:
-        start.wait(PATIENCE)
+        start.wait(TIMEOUT_SECONDS)
         returned: list[float] = []
         for _ in range(n):
             channel.move(version, by="benchmark", why="to be followed")
             returned.append(time.monotonic())  # one clock for all processes of the machine
             time.sleep(random.uniform(0, 0.02))
-        seen, polls = follower.answer(PATIENCE)
+        seen, polls = follower.answer(TIMEOUT_SECONDS)
     return Latency.of([see - back for see, back in zip(seen, returned, strict=True)]), Latency.of(polls)
 
 
 def _follow(bucket: Bucket, n: int, start: "Barrier") -> tuple[list[float], list[float]]:
     channel = Channel(bucket.store(), MODEL, FOLLOWED)
     channel.after(0)  # connects
-    start.wait(PATIENCE)
+    start.wait(TIMEOUT_SECONDS)
     seen: list[float] = []
     polls: list[float] = []
     while len(seen) < n:

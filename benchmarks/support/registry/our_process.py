@@ -28,10 +28,11 @@ def fetch(catalog: Catalog, directory: Path) -> None:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line's operation."""
     verb, url, bucket, model, directory = sys.argv[1:]
     client = s3_client(url, REGION)
-    catalog = Catalog(S3Store(client, bucket, transfer=crt_transfer(boto3.Session(), client)), model)
+    store = S3Store(client, bucket, transfer=crt_transfer(boto3.Session(), client), transfer_reads=True)
+    catalog = Catalog(store, model)
     (publish if verb == "publish" else fetch)(catalog, Path(directory))
 
 

@@ -1,4 +1,4 @@
-"""Many processes that promote on one channel at once, others that follow it; then the history is held against both."""
+"""Many processes promote on one channel at once while others follow it; the history must agree with both."""
 
 import contextlib
 import multiprocessing
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier, Event
 
 MODEL, CHANNEL = "pets", "prod"
-START_PATIENCE = 180.0
+START_TIMEOUT_SECONDS = 180.0
 """Seconds until all processes have imported what they need."""
 
 LOOK_EVERY = 50
-"""Polls after which a follower also asks for the head from nothing."""
+"""Polls after which a follower also reads the head without a cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:
-    """What one writer was told."""
+    """The results of one writer."""
 
     won: tuple[str, ...]  # write ids of the moves that were returned
-    lost: tuple[str, ...]  # `why`, different in each attempt, of those answered ChannelMoved
+    lost: tuple[str, ...]  # `why`, different in each attempt, of those that got ChannelMoved
     unknown: tuple[str, ...]  # the same of those whose outcome could not be learned
 
 
@@ -89,7 +89,7 @@ class Race:
     def verdicts(self) -> list[str]:
         """The promise."""
         return list(self.faults) or [
-            "0 lost, 0 duplicated, history gapless; each answer agrees with the history; no follower saw a step back"
+            "0 lost, 0 duplicated, history gapless; each result agrees with the history; no follower saw a step back"
         ]
 
     def to_dict(self) -> dict[str, object]:
@@ -112,7 +112,7 @@ def measure(server: S3Server, *, writers: int, followers: int, attempts: int, co
         following = [
             stack.enter_context(Member(context, partial(follow, bucket, start, over))) for _ in range(followers)
         ]
-        start.wait(START_PATIENCE)
+        start.wait(START_TIMEOUT_SECONDS)
         status.update(f"race: {attempts:,} attempts")
         began = time.perf_counter()
         written = [member.answer(60 + attempts * 0.3) for member in writing]
@@ -140,7 +140,7 @@ def write(bucket: Bucket, number: int, share: int, start: "Barrier") -> Writing:
     won: list[str] = []
     lost: list[str] = []
     unknown: list[str] = []
-    start.wait(START_PATIENCE)
+    start.wait(START_TIMEOUT_SECONDS)
     for attempt in range(share):
         why = f"writer {number}, attempt {attempt}"
         try:
@@ -157,12 +157,12 @@ def follow(bucket: Bucket, start: "Barrier", over: "Event") -> Following:
     store = bucket.store()
     channel = Channel(store, MODEL, CHANNEL)
     channel.after(0)  # connects
-    start.wait(START_PATIENCE)
+    start.wait(START_TIMEOUT_SECONDS)
     faults: list[str] = []
     last: ChannelEntry | None = None
     number = polls = 0
     while True:
-        ending = over.is_set()  # asked before the poll: what is not there afterwards will never be
+        ending = over.is_set()  # read before the poll: entries missing afterwards will never come
         move = channel.after(number)
         polls += 1
         if move is not None:
@@ -178,7 +178,7 @@ def follow(bucket: Bucket, start: "Barrier", over: "Event") -> Following:
 
 
 def judge(history: Sequence[ChannelEntry], written: Sequence[Writing], followed: Sequence[Following]) -> list[str]:
-    """Where answers and history disagree."""
+    """Returns the differences between results and history."""
     stands = Counter(move.write_id for move in history)
     won = Counter(write_id for each in written for write_id in each.won)
     words = {move.why for move in history}
@@ -188,9 +188,12 @@ def judge(history: Sequence[ChannelEntry], written: Sequence[Writing], followed:
         ("moves reported but not in the history", [each for each in won if stands[each] == 0]),
         ("moves more than once in the history", [each for each, times in stands.items() if times > 1]),
         ("moves reported more than once", [each for each, times in won.items() if times > 1]),
-        ("moves answered ChannelMoved but in the history", [w for each in written for w in each.lost if w in words]),
         (
-            "entries that nobody was told of",
+            "moves that got ChannelMoved but are in the history",
+            [w for each in written for w in each.lost if w in words],
+        ),
+        (
+            "entries that no writer got as a result",
             [move.number for move in history if move.write_id not in won and move.why not in unknown],
         ),
         ("followers that stopped early", [each.seen for each in followed if each.seen != len(history)]),

@@ -1,6 +1,6 @@
-"""A library that is measured against, in a process and an environment of its own (.venv-benchmarks).
+"""A reference library in its own process and environment (.venv-benchmarks).
 
-`python reference_worker.py TOOL BUCKET FOLDER` answers each line of its input with one line, and ends with its input.
+`python reference_worker.py TOOL BUCKET FOLDER` prints one line for each line of its input, and ends with its input.
 Input: `{"verb": "publish" | "fetch", "directory": path, "place": prefix}`. Answer: `{"ok": true}` or `{"error": text}`.
 """
 
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-PATIENCE = 120.0
+TIMEOUT_SECONDS = 120.0
 THREADS = 8
 
 
@@ -106,7 +106,7 @@ class Crt:
 
     def _finish(self, requests: list[Any]) -> None:
         for request in requests:
-            request.finished_future.result(PATIENCE)
+            request.finished_future.result(TIMEOUT_SECONDS)
 
 
 class MLflow:
@@ -123,7 +123,7 @@ class MLflow:
         self._numbers: dict[str, str] = {}
 
     def publish(self, directory: Path, place: str) -> None:
-        """See Tool. An experiment says where artifacts go, so each place has one."""
+        """See Tool. An experiment determines where artifacts are stored, so each location has one."""
         experiment = self._registry.create_experiment(place, artifact_location=f"s3://{self._bucket}/{place}")
         run = self._registry.create_run(experiment)
         self._registry.log_artifacts(run.info.run_id, str(directory), "model")
@@ -141,7 +141,7 @@ def main() -> None:
     """Answer until the input ends."""
     name, bucket, folder = sys.argv[1:]
     answers = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):  # what a library prints must not look like an answer
+    with contextlib.redirect_stdout(sys.stderr):  # a library's output must not look like a response
         tool = _tool(name, bucket, Path(folder))
         print(json.dumps({"ok": True}), file=answers, flush=True)
         for line in sys.stdin:
@@ -149,7 +149,7 @@ def main() -> None:
             action = tool.publish if order["verb"] == "publish" else tool.fetch
             try:
                 action(Path(order["directory"]), order["place"])
-            except Exception as error:  # noqa: BLE001 — whatever it was, who asked must learn of it
+            except Exception as error:  # noqa: BLE001 — the caller must get any error
                 print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=answers, flush=True)
             else:
                 print(json.dumps({"ok": True}), file=answers, flush=True)

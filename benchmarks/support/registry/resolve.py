@@ -1,4 +1,4 @@
-"""How many requests, and how long, to find what is in force, in logs of different lengths."""
+"""Requests and time to find the active version, in logs of different lengths."""
 
 import math
 import statistics
@@ -12,8 +12,8 @@ from rich.table import Table
 from benchmarks.support.counting import Requests
 from benchmarks.support.registry.entries import MoveLog, VersionLog
 from benchmarks.support.s3_server import S3Server
-from registry import layout
 from registry.channels.channel import Channel
+from registry.layout.model_store import channel_entry_key, channel_prefix
 from registry.logs.chain_memory import WORTH_KEEPING, ChainMemory
 from registry.versions.catalog import Catalog
 
@@ -122,16 +122,16 @@ def measure(server: S3Server, *, sizes: Sequence[int], repetitions: int, console
         head = known.head()
         assert head is not None
         assert head.number == size
-        last = layout.move_key(MODEL, CHANNEL, size)
-        prefix = layout.channel_prefix(MODEL, CHANNEL)
+        last = channel_entry_key(MODEL, CHANNEL, size)
+        prefix = channel_prefix(MODEL, CHANNEL)
         ways: dict[str, Callable[[], object]] = {
-            POLL: lambda: known.after(size),  # noqa: B023 — called in this round only
+            POLL: lambda: known.after(size),  # noqa: B023 - called in this round only
             AGAIN: known.head,
             VERSION: lambda: Catalog(store, MODEL).version(versions.length),
-            REMEMBERED: lambda: Channel(store, MODEL, CHANNEL, memory=memory).head(),  # noqa: B023
+            REMEMBERED: lambda: Channel(store, MODEL, CHANNEL, memory=memory).head(),  # noqa: B023 - as above
             HEAD: lambda: Channel(store, MODEL, CHANNEL).head(),
             LATEST: lambda: Catalog(store, MODEL).latest(),
-            LISTING: lambda: list(store.keys(prefix, after=last)),  # noqa: B023
+            LISTING: lambda: list(store.keys(prefix, after=last)),  # noqa: B023 - as above
         }
         with console.status(f"resolve: asking {size:,} entries"):
             costs[size] = {way: ask(call, requests, repetitions) for way, call in ways.items()}

@@ -1,15 +1,17 @@
-"""A store in memory in which every request takes as long as one to a bucket, and which counts them."""
+"""A store in memory with the latency of a bucket, which counts requests."""
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import batched
 from pathlib import Path
 
+from registry.errors import RegistryError
 from registry.store.memory_store import MemoryStore
 from registry.store.object_info import Revision, Stored
 from registry.store.object_store import PrunableStore
+from registry.store.transfer import create_each, get_each
 
 PAGE = 1000
 """Objects that S3 lists in one request."""
@@ -40,6 +42,10 @@ class SlowStore:
         with self._request():
             self._inner.create(key, body)
 
+    def create_each(self, objects: Iterable[tuple[str, bytes]]) -> Generator[RegistryError | None]:
+        """See ObjectStore."""
+        return create_each(self.create, objects)
+
     def create_from(self, key: str, path: Path, *, sha256: str | None = None) -> None:
         """See ObjectStore."""
         with self._request():
@@ -49,6 +55,10 @@ class SlowStore:
         """See ObjectStore."""
         with self._request():
             return self._inner.get(key)
+
+    def get_each(self, keys: Iterable[str]) -> Generator[bytes]:
+        """See ObjectStore."""
+        return get_each(self.get, keys)
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """See ObjectStore."""

@@ -1,4 +1,4 @@
-"""Publishing and fetching: petpark beside transfer tools and a registry, with the same bytes and the same server."""
+"""Publishing and fetching: petpark, transfer tools and a registry, with the same bytes and the same server."""
 
 import contextlib
 import hashlib
@@ -20,7 +20,7 @@ from benchmarks.support.registry.contestants import Contestant, Petpark, aws, li
 from benchmarks.support.s3_server import S3Server
 
 PROMISE = 1.10
-"""At most this many times what the plain transfer tool takes."""
+"""Maximum ratio to the time of the plain transfer tool."""
 
 VERBS = ("publish", "fetch")
 
@@ -137,7 +137,7 @@ class Transfer:
 
 
 def verdict(low: float, high: float) -> str:
-    """Whether the promise was kept, by the 95 % interval of the ratio: neither where the machine was too noisy."""
+    """Whether the promise was kept, by the 95 % interval of the ratio; None if the machine was too noisy."""
     if high <= PROMISE:
         return "kept"
     return "missed" if low > PROMISE else "not concluded: too noisy, or too few trials"
@@ -152,7 +152,7 @@ def measure(
     console: Console,
     plain: bool = False,
 ) -> list[Transfer]:
-    """Every contestant, every workload, `trials` times in turns; `plain`: petpark beside s5cmd alone."""
+    """Every contestant, every workload, `trials` times in turns; `plain`: petpark and s5cmd only."""
     bucket = server.bucket("transfer")
     with contextlib.ExitStack() as stack:
         contestants: dict[str, Contestant] = {
@@ -218,7 +218,7 @@ class Arena:
 
 
 def summary(times: Times, start: Times, workload: Workload) -> Transfer:
-    """Each beside petpark's figure of its kind."""
+    """Each with petpark's figure of its kind."""
     kinds = ((PETPARK, LIBRARIES), (PETPARK_PROCESS if PETPARK_PROCESS in times else S5CMD, PROCESSES))
     rows = [
         Row(

@@ -1,4 +1,4 @@
-"""Bad callers of an endpoint, each kind from an address of its own, for as long as a measurement takes."""
+"""Bad clients of an endpoint, each kind from its own address, for the duration of a measurement."""
 
 import gzip
 import io
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from benchmarks.support.serving.bad_clients import CUT, LEFT, Manner, head, manners, post, says
+from benchmarks.support.serving.bad_clients import CUT, LEFT, Manner, head, manners, post, sending
 from benchmarks.support.serving.load import Load, Turn
 
 _LINES = 400
@@ -47,30 +47,30 @@ def kinds(photo: bytes) -> tuple[Manner, ...]:
         Manner(name="idle connections", act=_held(b""), expected=(CUT,)),
         Manner(name="connections with one byte", act=_held(b"P"), expected=(CUT,)),
         Manner(name="connections that speak HTTP/2", act=_held(http2()), expected=(CUT,)),
-        Manner(name="two Hosts", act=says(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), expected=("400",)),
-        Manner(name="no Host", act=says(b"GET / HTTP/1.1\r\n\r\n"), expected=("400",)),
+        Manner(name="two Hosts", act=sending(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), expected=("400",)),
+        Manner(name="no Host", act=sending(b"GET / HTTP/1.1\r\n\r\n"), expected=("400",)),
         Manner(
             name="64 kB of a chunk's extension",
-            act=says(chunked + b"5;" + b"a" * 65_536 + b"\r\nhello\r\n0\r\n\r\n"),
+            act=sending(chunked + b"5;" + b"a" * 65_536 + b"\r\nhello\r\n0\r\n\r\n"),
             expected=("400", CUT),
         ),
         Manner(
             name="30,000 trailers",
-            act=says(chunked + b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n"),
+            act=sending(chunked + b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n"),
             expected=("400", CUT),
         ),
-        Manner(name="chunks of no size", act=says(chunked + b"zz\r\nhello\r\n"), expected=("400", CUT)),
-        Manner(name="200 MB in gzip", act=says(encoded + bomb), expected=("413",)),
-        Manner(name="40 scans", act=says(post(many_scans())), expected=("413",)),
-        Manner(name="data of a smaller photo", act=says(post(said_to_be(photo, 4000, 4000))), expected=("422",)),
-        Manner(name="a line of 50 million pixels", act=says(post(_line(), "image/png")), expected=("413",)),
+        Manner(name="chunks of no size", act=sending(chunked + b"zz\r\nhello\r\n"), expected=("400", CUT)),
+        Manner(name="200 MB in gzip", act=sending(encoded + bomb), expected=("413",)),
+        Manner(name="40 scans", act=sending(post(many_scans())), expected=("413",)),
+        Manner(name="data of a smaller photo", act=sending(post(said_to_be(photo, 4000, 4000))), expected=("422",)),
+        Manner(name="a line of 50 million pixels", act=sending(post(_line(), "image/png")), expected=("413",)),
         Manner(
             name="10,000 parts",
-            act=says(post(parts + b"--b--\r\n", "multipart/form-data; boundary=b")),
+            act=sending(post(parts + b"--b--\r\n", "multipart/form-data; boundary=b")),
             expected=("422",),
         ),
-        Manner(name="a guessed key", act=says(key + photo), expected=("401",)),
-        Manner(name="answers that nobody reads", act=_reads_nothing, expected=(LEFT, CUT)),
+        Manner(name="a guessed key", act=sending(key + photo), expected=("401",)),
+        Manner(name="unread responses", act=_reads_nothing, expected=(LEFT, CUT)),
     )
 
 
@@ -84,7 +84,7 @@ class Abuse(Load):
 
 @dataclass(frozen=True)
 class _Many:
-    """Opens many connections more beside the first, says a little on each, and waits until the first is closed."""
+    """Opens many more connections, sends a little on each, and waits until the first is closed."""
 
     says: bytes
 

@@ -1,4 +1,4 @@
-"""Callers with bad manners, each with the answers that it has to get: never a 5xx, and never nothing for others."""
+"""Bad clients, each with the responses that it must get: never a 5xx, and no effect on others."""
 
 import io
 import socket
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from PIL import Image
 
 CUT = "cut off"
-"""The connection was closed without an answer."""
+"""The connection was closed without a response."""
 
 LEFT = "left"
 """The caller closed it itself."""
 
 _BODY_LIMIT = 20 * 2**20
-_PATIENCE = 40.0
+_TIMEOUT_SECONDS = 40.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +26,12 @@ class Manner:
     act: Callable[[socket.socket], str]
     expected: tuple[str, ...]
     lasting: bool = False
-    """Whether it is the endpoint's patience that ends it, after seconds."""
+    """Whether the endpoint's timeout ends it, after seconds."""
 
     def meet(self, port: int, host: str = "127.0.0.1") -> str:
         """Do it once, from the address `host`; the status, `CUT` or `LEFT`."""
         try:
-            with socket.create_connection(("127.0.0.1", port), _PATIENCE, source_address=(host, 0)) as line:
+            with socket.create_connection(("127.0.0.1", port), _TIMEOUT_SECONDS, source_address=(host, 0)) as line:
                 return self.act(line)
         except ConnectionError:
             return CUT
@@ -45,21 +45,21 @@ def manners(photo: bytes) -> tuple[Manner, ...]:
     Image.new("1", (20_000, 10_000)).save(bomb, "PNG")
     first, second = photo[: len(photo) // 2], photo[len(photo) // 2 :]
     return (
-        Manner(name="garbage instead of HTTP", act=says(b"\x16\x03\x01" + bytes(range(256))), expected=("400", CUT)),
+        Manner(name="garbage instead of HTTP", act=sending(b"\x16\x03\x01" + bytes(range(256))), expected=("400", CUT)),
         Manner(name="10,000 header lines", act=_many_headers, expected=("400", "431", CUT)),
         Manner(name="header lines that never end", act=_endless_headers, expected=("408", CUT), lasting=True),
         Manner(name="body that never ends", act=_endless_body(first), expected=("408",), lasting=True),
-        Manner(name="body torn off", act=_torn(first), expected=(LEFT,)),
-        Manner(name="half a photo", act=says(post(first)), expected=("422",)),
-        Manner(name="tail of a photo", act=says(post(second)), expected=("422",)),
-        Manner(name="text as a photo", act=says(post(b"no photo")), expected=("422",)),
-        Manner(name="empty photo", act=says(post(b"")), expected=("422",)),
-        Manner(name="200 million pixels", act=says(post(bomb.getvalue(), "image/png")), expected=("413",)),
+        Manner(name="body torn off", act=_cut_off(first), expected=(LEFT,)),
+        Manner(name="half a photo", act=sending(post(first)), expected=("422",)),
+        Manner(name="tail of a photo", act=sending(post(second)), expected=("422",)),
+        Manner(name="text as a photo", act=sending(post(b"no photo")), expected=("422",)),
+        Manner(name="empty photo", act=sending(post(b"")), expected=("422",)),
+        Manner(name="200 million pixels", act=sending(post(bomb.getvalue(), "image/png")), expected=("413",)),
         Manner(name="huge body, announced", act=_announced, expected=("413",)),
         Manner(name="huge body, in chunks", act=_chunks, expected=("413", CUT)),
-        Manner(name="wrong type", act=says(post(photo, "text/plain")), expected=("415",)),
-        Manner(name="wrong method", act=says(b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("405",)),
-        Manner(name="wrong address", act=says(b"GET /wp-login.php HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("404",)),
+        Manner(name="wrong type", act=sending(post(photo, "text/plain")), expected=("415",)),
+        Manner(name="wrong method", act=sending(b"PUT /v1/classify HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("405",)),
+        Manner(name="wrong address", act=sending(b"GET /wp-login.php HTTP/1.1\r\nHost: x\r\n\r\n"), expected=("404",)),
     )
 
 
@@ -73,8 +73,8 @@ def head(*lines: str) -> bytes:
     return "\r\n".join(("POST /v1/classify HTTP/1.1", "Host: x", *lines, "", "")).encode()
 
 
-def says(what: bytes) -> Callable[[socket.socket], str]:
-    """Send it, and read the status of the answer, which may come before all is sent."""
+def sending(what: bytes) -> Callable[[socket.socket], str]:
+    """Send it and read the response's status, which may come before all is sent."""
 
     def act(line: socket.socket) -> str:
         with suppress(ConnectionError):
@@ -85,7 +85,7 @@ def says(what: bytes) -> Callable[[socket.socket], str]:
 
 
 def status(line: socket.socket) -> str:
-    """Read the status of an answer; `CUT` where none comes."""
+    """Returns the status of a response; `CUT` if there is none."""
     answer = b""
     while len(answer) < 12:
         got = line.recv(4096)
@@ -97,18 +97,18 @@ def status(line: socket.socket) -> str:
 
 def _many_headers(line: socket.socket) -> str:
     lines = b"".join(b"x-%d: %d\r\n" % (number, number) for number in range(10_000))
-    return says(b"GET /healthz/live HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n")(line)
+    return sending(b"GET /healthz/live HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n")(line)
 
 
 def _endless_headers(line: socket.socket) -> str:
-    return says(b"GET /healthz/live HTTP/1.1\r\nHost: x\r\nX-Never")(line)
+    return sending(b"GET /healthz/live HTTP/1.1\r\nHost: x\r\nX-Never")(line)
 
 
 def _endless_body(first: bytes) -> Callable[[socket.socket], str]:
-    return says(head("Content-Type: image/jpeg", f"Content-Length: {len(first) + 1}") + first)
+    return sending(head("Content-Type: image/jpeg", f"Content-Length: {len(first) + 1}") + first)
 
 
-def _torn(first: bytes) -> Callable[[socket.socket], str]:
+def _cut_off(first: bytes) -> Callable[[socket.socket], str]:
     def act(line: socket.socket) -> str:
         line.sendall(head("Content-Type: image/jpeg", f"Content-Length: {2 * len(first)}") + first)
         return LEFT
@@ -117,7 +117,7 @@ def _torn(first: bytes) -> Callable[[socket.socket], str]:
 
 
 def _announced(line: socket.socket) -> str:
-    return says(head("Content-Type: image/jpeg", f"Content-Length: {_BODY_LIMIT + 1}"))(line)
+    return sending(head("Content-Type: image/jpeg", f"Content-Length: {_BODY_LIMIT + 1}"))(line)
 
 
 def _chunks(line: socket.socket) -> str:
@@ -127,5 +127,5 @@ def _chunks(line: socket.socket) -> str:
         for _ in range(_BODY_LIMIT // 2**20 + 1):
             line.sendall(piece)
     except ConnectionError:
-        pass  # the answer may have come before
+        pass  # the response may have come before
     return status(line)

@@ -1,6 +1,6 @@
-"""Callers that keep an endpoint busy and remember every answer, in a process of their own.
+"""Callers that keep an endpoint busy and record every response, in their own process.
 
-`wrk` counts faster, but it says neither when an answer came nor which version gave it, and a swap is judged by both.
+`wrk` is faster, but it reports neither the time of a response nor its version, and a swap is judged by both.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 30.0
+TIMEOUT_SECONDS = 30.0
 AFTER_A_FAILURE = 0.05
 
 ANSWER = np.dtype([("began", "f8"), ("seconds", "f8"), ("status", "i4"), ("version", "i4")])
-"""`began` in Unix time; `status` 0: no answer came, the connection broke or the patience did."""
+"""`began` in Unix time; `status` 0: no response, because of a broken connection or a timeout."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _VERSION = re.compile(rb'"version": ?(\d+)')
@@ -30,7 +30,7 @@ type Answers = npt.NDArray[np.void]
 
 
 class Callers:
-    """Post `photo` over `connections` connections, each its next one as soon as it was answered; or `rate` a second."""
+    """Post `photo` over `connections` connections, each as soon as it got a response; or `rate` per second."""
 
     def __init__(self, port: int, photo: Path, *, connections: int, rate: float = 0.0) -> None:
         self._command = [
@@ -51,9 +51,9 @@ class Callers:
             self._process.communicate()
 
     def finish(self) -> Answers:
-        """Let what is under way be answered and end; every answer, in the order in which they came."""
+        """Wait for running requests and stop. Returns every response, in their order of arrival."""
         assert self._process is not None
-        output, _ = self._process.communicate(timeout=PATIENCE + 60)
+        output, _ = self._process.communicate(timeout=TIMEOUT_SECONDS + 60)
         self._process = None
         return np.load(io.BytesIO(output))
 
@@ -66,7 +66,7 @@ def call_for(port: int, photo: Path, *, connections: int, seconds: float) -> Ans
 
 
 def per_second(answers: Answers) -> float:
-    """Good answers a second."""
+    """Returns successful responses per second."""
     began, ended = answers["began"], answers["began"] + answers["seconds"]
     return float((answers["status"] == 200).sum() / (ended.max() - began.min()))
 
@@ -94,7 +94,7 @@ class _Caller:
             status = version = 0
             closes = True
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(TIMEOUT_SECONDS):
                     line = line or await asyncio.open_connection("127.0.0.1", self.port)
                     status, version, closes = await _ask(*line, self.request)
             except (OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -133,7 +133,7 @@ async def _call(port: int, photo: Path, connections: int, rate: float) -> Answer
 
 
 def main() -> None:
-    """Call until standard input ends; then write every answer to standard output."""
+    """Call until standard input ends; then write every response to standard output."""
     port, photo, connections, rate = sys.argv[1:]
     found = asyncio.run(_call(int(port), Path(photo), int(connections), float(rate)))
     file = io.BytesIO()  # np.save seeks, and a pipe cannot

@@ -83,7 +83,7 @@ def version_files(model: Path, photo: Path, directory: Path) -> dict[str, Path]:
 
 
 def release(at: Fixture, count: int) -> tuple[list[Version], Path]:
-    """Publish `count` versions at a stand, put the first in force, and give them with the photo that callers post."""
+    """Publish `count` versions, activate the first, and return them with the photo that callers post."""
     photo = at.directory / "photo.jpg"
     photo.write_bytes(make_photo())
     models = [make_model(at.directory / f"{seed}.onnx", seed=seed) for seed in range(count)]

@@ -1,4 +1,4 @@
-"""A stand for endpoints: a store and a key service on loopback, certified versions, and `python -m serving` itself."""
+"""A fixture for endpoints: a store and a key service on loopback, certified versions, and `python -m serving`."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ class Fixture:
         self.directory, self.store = directory, store
         self._keys = keys
         self.outlives = store is not keys
-        """Whether what the store holds is there after its process ended."""
+        """Whether the store's content survives its process."""
         self.title = "versitygw" if self.outlives else "moto"
         config = Config(connect_timeout=3, read_timeout=20, s3={"addressing_style": "path"})
         session = boto3.Session(
@@ -117,7 +117,7 @@ class Fixture:
 
 
 class Endpoint(Service):
-    """`python -m serving` with an install root of its own."""
+    """`python -m serving` with its own install root."""
 
     def __init__(
         self, home: Path, environment: Mapping[str, str], *, poll_seconds: float, program: tuple[str, ...] = ()
@@ -145,11 +145,11 @@ class Endpoint(Service):
         self.http.close()
 
     def model(self) -> dict[str, Any]:
-        """What it says it serves."""
+        """Returns the version that it reports."""
         return self.http.get("/v1/model").json()
 
     def classify(self, photo: bytes) -> int:
-        """The version that answers for `photo`."""
+        """Returns the version that classifies `photo`."""
         answer = self.http.post("/v1/classify", content=photo, headers={"content-type": "image/jpeg"})
         return answer.raise_for_status().json()["model"]["version"]
 
@@ -163,9 +163,9 @@ class Endpoint(Service):
         lines = (line.rpartition(" ") for line in self.http.get("/metrics").text.splitlines() if line[:1] != "#")
         return sum(float(value) for metric, _, value in lines if metric.partition("{")[0] == name)
 
-    def wait_for(self, entry: int, *, patience: float) -> bool:
-        """Wait until it serves the channel's `entry`; False where it does not in time."""
-        return wait_until(lambda: self.model()["entry"] == entry, patience)
+    def wait_for(self, entry: int, *, timeout: float) -> bool:
+        """Wait until it serves the channel's `entry`; False if it does not in time."""
+        return wait_until(lambda: self.model()["entry"] == entry, timeout)
 
     def log_lines(self, message: str = "") -> list[dict[str, Any]]:
         """What it logged, only `message` where one is named; its times are Unix time in seconds under `at`."""
@@ -180,9 +180,9 @@ class Endpoint(Service):
         return lines
 
 
-def wait_until(holds: Callable[[], bool], patience: float, *, every: float = 0.02) -> bool:
-    """Look repeatedly; False when `patience` seconds were over first."""
-    end = time.monotonic() + patience
+def wait_until(holds: Callable[[], bool], timeout: float, *, every: float = 0.02) -> bool:
+    """Look repeatedly; False when `timeout` seconds were over first."""
+    end = time.monotonic() + timeout
     while not holds():
         if time.monotonic() > end:
             return False
@@ -191,8 +191,8 @@ def wait_until(holds: Callable[[], bool], patience: float, *, every: float = 0.0
 
 
 @contextlib.contextmanager
-def stand(directory: Path, *, fast: bool = True) -> Generator[Fixture]:
-    """A stand in `directory`. Its store is versitygw where it is built and `fast`, else moto, which has the keys."""
+def endpoint_fixture(directory: Path, *, fast: bool = True) -> Generator[Fixture]:
+    """Start the fixture in `directory`. Its store is versitygw if built and `fast`, else moto, which also has keys."""
     port = free_port()
     alone = {"PATH": os.environ["PATH"], "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "tests.moto_cloud", str(port)]
@@ -207,7 +207,7 @@ def stand(directory: Path, *, fast: bool = True) -> Generator[Fixture]:
 
 
 def versity(directory: Path) -> Service:
-    """S3 over a folder, so that what it holds outlives it."""
+    """S3 over a folder, so that its content outlives it."""
     folder, port = directory / "buckets", free_port()
     folder.mkdir()
     command = f"{VERSITYGW} --port 127.0.0.1:{port} --keep-alive --quiet --health /health posix {folder}"

@@ -1,4 +1,4 @@
-"""Which version was in force when, by the endpoint's own log, held against the answers that callers got."""
+"""Active versions over time by the endpoint's own log, compared with the responses that callers got."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +8,11 @@ import numpy as np
 from benchmarks.support.serving.callers import Answers
 
 SLACK = 0.5
-"""Seconds by which a log line may come after the swap that it tells of, on a machine that is never quiet."""
+"""Maximum delay of a log line after its swap in seconds, on a busy machine."""
 
 
 def foreign_answers(answers: Answers, swaps: Sequence[dict[str, Any]]) -> int:
-    """Count good answers from a version that was in force at no moment between question and answer.
+    """Returns the number of successful responses from a version that was not active between request and response.
 
     `swaps`: the log's lines "version active", in their order.
     """

@@ -1,4 +1,4 @@
-"""Callers with bad manners, beside the good ones, until told to stop, and what became of them."""
+"""Bad clients next to good ones, until stopped, and their results."""
 
 import threading
 from collections import Counter

@@ -29,7 +29,7 @@ _OUTAGE_LINES = (
 
 @dataclass(kw_only=True)
 class Soaked:
-    """What was done, what was seen, and what nobody had requested."""
+    """The actions, the observations, and the unexpected events."""
 
     full_per_second: float
     rate: float
@@ -69,7 +69,7 @@ class Soak:
         self._away: list[tuple[float, float]] = []  # Unix time
 
     def run(self) -> Soaked:
-        """Do everything of the timetable, then look at what was seen."""
+        """Run the timetable, then check the observations."""
         plan, port = self._plan, self._endpoint.port
         full = per_second(call_for(port, self._photo, connections=plan.connections, seconds=plan.measuring))
         rate = min(plan.share * full, plan.most_per_second)
@@ -109,13 +109,13 @@ class Soak:
     def _swap(self, seen: Soaked) -> None:
         others = [version for version in self._versions if self._move is None or version.number != self._move.version]
         self._move = self._stand.promote(self._random.choice(others))
-        if self._endpoint.wait_for(self._move.number, patience=self._plan.patience):
+        if self._endpoint.wait_for(self._move.number, timeout=self._plan.timeout):
             seen.swaps += 1
         else:
-            seen.unasked.append(f"entry {self._move.number} was not followed within {self._plan.patience:g} s")
+            seen.unasked.append(f"entry {self._move.number} was not followed within {self._plan.timeout:g} s")
 
     def _begin_outage(self, seen: Soaked) -> None:
-        # In turns: a store that hangs, and one that is gone. One that keeps everything in memory can only hang.
+        # In turns: a store that hangs, and a stopped one. A store in memory can only hang.
         kind = "gone" if len(seen.outages) % 2 and self._stand.outlives else "hangs"
         seen.outages.append(kind)
         self._tell(f"store {kind}")
@@ -127,7 +127,7 @@ class Soak:
             self._stand.store.freeze()
 
     def _end_outage(self, seen: Soaked) -> None:
-        if not wait_until(lambda: self._lost() > 0, self._plan.patience):
+        if not wait_until(lambda: self._lost() > 0, self._plan.timeout):
             seen.unasked.append("the store was away, and the endpoint did not notice")
         seen.polls_lost += self._lost()
         if seen.outages[-1] == "gone":
@@ -161,7 +161,7 @@ class Soak:
         running = self._experiment
         if running is None:
             return
-        if not wait_until(lambda: self._shadows(running) > 0, self._plan.patience):
+        if not wait_until(lambda: self._shadows(running) > 0, self._plan.timeout):
             seen.unasked.append(f"experiment {running.number} was not taken up")
         seen.shadows += self._shadows(running)
         self._stand.experiments.conclude(
@@ -175,7 +175,7 @@ class Soak:
         return shown["evidence"]["compared"] if shown and shown["number"] == experiment.number else 0
 
     def _look(self, seen: Soaked, answers: Answers, bad: Load) -> None:
-        """Everything that nobody requested."""
+        """Collects all unexpected events."""
         seen.latency = answers
         seen.good = Counter(answers["status"].tolist())
         seen.bad = bad.met
@@ -183,14 +183,14 @@ class Soak:
         seen.unasked += [f"good callers: status {status}, {n} times" for status, n in strange.items()]
         seen.unasked += [f"bad callers: {what}" for what in bad.unexpected]
         if foreign := foreign_answers(answers, self._endpoint.log_lines("version active")):
-            seen.unasked.append(f"{foreign} answers came from a version that was not in force")
+            seen.unasked.append(f"{foreign} responses came from a version that was not active")
         if not self._endpoint.alive:
             seen.unasked.append("the endpoint ended")
         lines = [line for line in self._endpoint.log_lines() if line["level"] not in ("info", "debug")]
         strangers = Counter(f"{line['level']}: {line['message']}" for line in lines if not self._explained(line))
         seen.unasked += [f"log, {n} times: {text}" for text, n in strangers.items()]
         warm = [(at, mb) for at, mb in seen.memory if at * 60 >= self._plan.warm_up]
-        if len(warm) < Trend.LEAST:  # it ended before it was warm, and that is said above
+        if len(warm) < Trend.LEAST:  # it ended before it was warm, which is reported above
             return
         seen.trend = Trend.of(*zip(*warm, strict=True))
         if seen.trend.low > self._plan.leak_mb_a_minute:

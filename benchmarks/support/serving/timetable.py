@@ -27,7 +27,7 @@ class Plan:
     manner_every: float = 1.0
     leak_mb_a_minute: float = 0.25
     """The whole interval of the memory's trend beyond it is a leak."""
-    patience: float = 30.0
+    timeout: float = 30.0
     """Until a swap must be followed; two polls on a machine that others use too."""
 
 

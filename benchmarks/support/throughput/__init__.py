@@ -1,1 +1,1 @@
-"""The endpoint beside the machine's limit and beside other servers."""
+"""The endpoint compared with the machine's limit and with other servers."""

@@ -1,4 +1,4 @@
-"""Our HTTP server with nothing in it but the endpoint's decode and model: what the server alone leaves of the limit.
+"""Our HTTP server with only the endpoint's decoding and model: the server's own cost against the limit.
 
 `python -m benchmarks.support.throughput.bare MODEL PORT threads` is one process that works on a thread a core, as the
 endpoint does; `processes` is one process a core that works in its event loop, which answers nothing else meanwhile.
@@ -40,7 +40,7 @@ def question(photo: bytes) -> Question:
 
 
 class _App:
-    """ASGI: whatever is posted is classified; anything else is answered at once."""
+    """ASGI: classifies every POST; responds to anything else at once."""
 
     def __init__(self, model: Path, *, threads: int) -> None:
         self._session = Session(model)
@@ -89,7 +89,7 @@ async def _serve(app: _App, port: int) -> None:
 def main() -> None:
     """Serve until killed."""
     model, port, kind = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    if kind == "processes":  # Granian shares the port with whoever else listens on it
+    if kind == "processes":  # Granian shares the port with other processes that listen on it
         more = [sys.executable, "-m", "benchmarks.support.throughput.bare", str(model), str(port), "one"]
         for _ in range(usable_cores() - 1):
             subprocess.Popen(more)

@@ -1,4 +1,4 @@
-"""A server among others, each load beside its limit, and what may be concluded from such pairs."""
+"""A server among others, each load with its limit, and the conclusions from such pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,19 +34,19 @@ class Pair:
 
 @dataclass(kw_only=True)
 class Contestant:
-    """A server, and what was seen of it round by round: by photo and number of connections."""
+    """A server and its measurements of each round, by photo and number of connections."""
 
     name: str
     server: Service
     questions: Mapping[Path, Question]
     way: str = ""
-    """How a peer decodes; empty for what is ours."""
+    """How a peer decodes; empty for petpark."""
     pairs: dict[tuple[Path, int], list[Pair]] = field(default_factory=dict[tuple[Path, int], list[Pair]])
     start: list[float] = field(default_factory=list[float])
     memory: list[float] = field(default_factory=list[float])
 
     def meet(self, loops: Loops, connections: Sequence[int], directory: Path, *, cores: int, seconds: int) -> None:
-        """One round: started anew, so that a busy neighbour meets all."""
+        """One round with a new process, so that other load affects all."""
         with self.server:
             self.start.append(self.server.start_seconds)
             for photo, question in self.questions.items():
@@ -63,7 +63,7 @@ class Contestant:
 
     @property
     def failed(self) -> int:
-        """Requests without a good answer."""
+        """Failed requests."""
         return sum(pair.load.failed for pairs in self.pairs.values() for pair in pairs)
 
 

@@ -32,7 +32,7 @@ class Limit:
 
 
 class Loops:
-    """Processes with the model in memory, which decode and infer when told to: so each load has its limit next to it.
+    """Processes with the model in memory, which decode and infer on command, to measure the limit of each load.
 
     They belong to the session that measures, which sleeps meanwhile: some kernels share processors by session.
     """
@@ -43,7 +43,7 @@ class Loops:
         self._processes: list[subprocess.Popen[str]] = []
 
     def run(self, photo: Path, *, processes: int, seconds: float) -> Limit:
-        """Let `processes` loops run side by side."""
+        """Run `processes` loops in parallel."""
         running = self._processes[:processes]
         for process in running:
             print(seconds, photo, file=_open(process.stdin), flush=True)

@@ -1,4 +1,4 @@
-"""What each peer is asked, and how it is started."""
+"""The request for each peer, and how it is started."""
 
 import base64
 import importlib.metadata
@@ -15,7 +15,7 @@ ENVIRONMENT = ROOT / ".venv-benchmarks"
 APPS = Path(__file__).parent / "peers"
 DOCUMENTED, TUNED = "as documented", "tuned"
 WAYS = (DOCUMENTED, TUNED)
-"""How peers decode: as their documentation shows it, and as somebody does who knows Pillow and JPEG."""
+"""How peers decode: as in their documentation, and as an expert in Pillow and JPEG would."""
 
 _BOUNDARY = "photo-8a0f"
 
@@ -41,7 +41,7 @@ class Peer:
 
     @property
     def version(self) -> str | None:
-        """None where it is not installed."""
+        """None if it is not installed."""
         packages = [str(path) for path in ENVIRONMENT.glob("lib/python3*/site-packages")]
         found = importlib.metadata.distributions(name=self.package, path=packages)
         return next((distribution.version for distribution in found), None)

@@ -10,7 +10,7 @@ import typer
 from petpark.app import example, group, invocation
 from petpark.commands.datasets import dataset_changes, dataset_diff, dataset_quality
 from petpark.data import datasets, quality_reports
-from petpark.output import bad
+from petpark.output.formats import bad
 
 app = group("Datasets in the data lake.")
 dataset_changes.register(app)

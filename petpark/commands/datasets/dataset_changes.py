@@ -9,7 +9,7 @@ import typer
 
 from petpark.app import Invocation, example, invocation
 from petpark.data import datasets
-from petpark.output import moment, plural, short
+from petpark.output.formats import moment, plural, short
 from registry.identity import person
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def _what(change: Change) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to their group."""
-    said = "--why 'a fox, seen by the keeper'"
-    app.command("relabel", epilog=example(f"petpark data relabel 3fa9 --key cat/north/0042.jpg --label fox {said}"))(
+    reason = "--why 'a fox, seen by the keeper'"
+    app.command("relabel", epilog=example(f"petpark data relabel 3fa9 --key cat/north/0042.jpg --label fox {reason}"))(
         relabel
     )
     app.command("exclude", epilog=example("petpark data exclude 3fa9 --key cat/0042.jpg --why 'a dirty lens'"))(exclude)

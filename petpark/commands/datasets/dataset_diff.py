@@ -10,7 +10,8 @@ import typer
 from petpark.app import example, invocation
 from petpark.commands.datasets.photos import both, by_change, by_class, photo_facts
 from petpark.data import datasets
-from petpark.output import Columns, Section, percent, short
+from petpark.output.console import Columns, Section
+from petpark.output.formats import percent, short
 
 if TYPE_CHECKING:
     from petpark.data.datasets import DatasetComparison

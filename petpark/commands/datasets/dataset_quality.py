@@ -12,7 +12,9 @@ from rich.text import Text
 
 from petpark.app import example, invocation
 from petpark.data import datasets, quality_reports
-from petpark.output import Cell, Output, bad, good, short
+from petpark.output.console import Output
+from petpark.output.formats import bad, good, short
+from petpark.output.table import Cell
 
 if TYPE_CHECKING:
     from training.quality.report import QualityReport

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from petpark.output import Cell, Columns
+from petpark.output.console import Columns
+from petpark.output.table import Cell
 
 if TYPE_CHECKING:
     from training.dataset.difference import DatasetDifference, PhotoChange

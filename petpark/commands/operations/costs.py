@@ -12,7 +12,7 @@ from infra.configuration.stack_file import SettingsUnusable, read_stack
 from petpark.app import Invocation, example, invocation
 from petpark.commands.operations.doctor import checkout
 from petpark.errors import NOT_SO, SettingsWrong
-from petpark.output import Columns
+from petpark.output.console import Columns
 
 if TYPE_CHECKING:
     from infra.configuration.prices import PriceTable, RegionPrices
@@ -87,15 +87,15 @@ def _show(run: Invocation, settings: StackSettings, table: PriceTable) -> None:
         for name, usd in figures.by_component(items).items()
     }
     run.output.sections(parts, facts=facts)
-    run.output.say(f"\nStack {run.stack}: {total:.2f} USD a month")
+    run.output.message(f"\nStack {run.stack}: {total:.2f} USD a month")
     if hour is not None:
         training = settings.training
         what = f"{training.instances} x {training.instance_types[0].name}"
-        run.output.say(f"Training: {hour:.2f} USD an hour of {what} on demand; spot is usually less than half")
-    run.output.say(
+        run.output.message(f"Training: {hour:.2f} USD per hour of {what} on demand; spot usually costs less than half")
+    run.output.message(
         f"List prices of {settings.region}, without tax, free tier and discounts. Others: https://calculator.aws"
     )
-    _say_age(run, prices)
+    _print_age(run, prices)
 
 
 def _rank(run: Invocation, need: Need, table: PriceTable, region: str) -> None:
@@ -129,11 +129,11 @@ def _rank(run: Invocation, need: Need, table: PriceTable, region: str) -> None:
         columns = ("nearest misses", f"USD/h in {region}", "why not")
     run.output.table(columns, rows, facts=facts, empty="")
     satisfied = f"{len(found.choices)} of" if found.choices else "None of"
-    run.output.say(
+    run.output.message(
         f"{satisfied} the {len(prices.instances.usd)} types with a price in {region} satisfy it. "
-        f"What types have is as of {table.facts_date}."
+        f"Properties of instance types are as of {table.facts_date}."
     )
-    _say_age(run, prices)
+    _print_age(run, prices)
     if not found.choices:
         raise typer.Exit(NOT_SO)
 
@@ -142,11 +142,11 @@ def _dated(prices: RegionPrices) -> dict[str, object]:
     return {"region": prices.name, "prices_of": prices.oldest.isoformat(), "age_days": prices.age_days(_today())}
 
 
-def _say_age(run: Invocation, prices: RegionPrices) -> None:
+def _print_age(run: Invocation, prices: RegionPrices) -> None:
     from infra.configuration.prices import age_notes
 
     for sentence in age_notes(prices, _today()):
-        run.output.say(sentence)
+        run.output.message(sentence)
 
 
 def _today() -> date:

@@ -37,7 +37,7 @@ def deploy(
         ),
     ] = False,
 ) -> None:
-    """Run `pulumi up` if the plan is still the one that was reviewed, and check what answers afterwards.
+    """Run `pulumi up` if the plan is still the reviewed one, and check the endpoint afterwards.
 
     Makes the plan again and refuses it if plan, program or state has changed since the review. Then waits up to 30
     minutes for the endpoint to run what was deployed. Exits with 1 if something has changed, or if the endpoint is not
@@ -70,7 +70,7 @@ def _expected(run: Invocation, expect: str, *, from_pull_request: bool) -> Revie
 
     if not expect and not from_pull_request:
         raise typer.BadParameter(
-            "missing: what was reviewed. In a GitHub workflow, --reviewed instead.", param_hint="--expect"
+            "missing: the reviewed plan. In a GitHub workflow, use --reviewed instead.", param_hint="--expect"
         )
     if not expect:
         with Repository.from_environment(os.environ) as repository:

@@ -16,7 +16,8 @@ from petpark.account import leftovers as account_leftovers
 from petpark.app import Invocation, TargetKind, example, invocation
 from petpark.doctor import Check, Health
 from petpark.errors import NOT_SO, PulumiFailed
-from petpark.output import Line, Output, bad, good
+from petpark.output.console import Line, Output
+from petpark.output.formats import bad, good
 from petpark.targets import pulumi_cli
 
 

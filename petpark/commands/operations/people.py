@@ -8,7 +8,7 @@ from rich.text import Text
 
 from petpark.app import example, group, invocation
 from petpark.targets import access
-from registry.layout import Role
+from registry.layout.roles import Role
 
 app = group("AWS permissions for the people who operate petpark.")
 

@@ -90,7 +90,7 @@ class _Origin:
                 "--plan, --pulumi-json and --recorded each name a plan; give one of them", param_hint="--plan"
             )
         if self.plan is not None and self.base is not None:
-            raise typer.BadParameter("a saved plan has its costs already; leave --base out", param_hint="--base")
+            raise typer.BadParameter("a saved plan already has its costs; omit --base", param_hint="--base")
 
 
 def preview(
@@ -142,7 +142,7 @@ def require_stack(stack: str) -> None:
     from petpark.preview.plan import is_stack
 
     if not is_stack(stack):
-        raise typer.BadParameter(f"{stack[:100]!r} is no name of a stack", param_hint="--stack")
+        raise typer.BadParameter(f"{stack[:100]!r} is not a stack name", param_hint="--stack")
 
 
 def _checked(stack: str, expect: str | None, written: Sequence[Path | None]) -> Reviewed | None:
@@ -190,7 +190,7 @@ def _from_record(run: Invocation, file: Path, root: Path, table: PriceTable) -> 
     if recorded.stack != run.stack:
         raise RecordUnreadable(
             f"{file} is the record of stack {recorded.stack}, not of {run.stack}.",
-            next_step="Give the record of that stack, or its --stack.",
+            next_step="Pass the record of that stack, or its name with --stack.",
         )
     with run.output.progress(f"Previewing stack {run.stack} from its record"):
         plan = make.plan_from_record(recorded, root, table)
@@ -209,7 +209,7 @@ def _prices() -> PriceTable:
 def _each_once(plans: list[Plan]) -> list[Plan]:
     if len({each.stack for each in plans}) < len(plans):
         named = ", ".join(each.stack for each in plans)
-        raise typer.BadParameter(f"a page has one plan of a stack, not of {named}", param_hint="--with")
+        raise typer.BadParameter(f"a page has one plan per stack, not {named}", param_hint="--with")
     return plans
 
 

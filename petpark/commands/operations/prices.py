@@ -53,7 +53,7 @@ def refresh(
         "changes": [asdict(each) for each in changes],
     }
     run.output.table(("region", "what", "USD before", "USD now"), rows, facts=facts, empty="No price has changed.")
-    run.output.say(
+    run.output.message(
         f"Wrote {FILE.name}: "
         + "; ".join(f"{name}, lists of {fresh.regions[name].oldest} and later" for name in regions)
         + "."

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from petpark.app import example, invocation
 from petpark.errors import OperatorError
 from petpark.machine import unsupported
-from petpark.output import Output
+from petpark.output.console import Output
 from petpark.targets import pulumi_cli
 from rehearsal.emulators import EMULATORS, VARIABLE
 
@@ -34,16 +33,6 @@ _INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended, as shells have it."""
 
 _FEWEST_CLASSES = 2
-
-_STORY = 150.0
-"""Seconds that a rehearsal takes on two cores besides its trainings, measured."""
-_LAYERS = 80.0
-"""Seconds of two trainings of a linear layer besides what each photo costs: export, eight bits, tests. This and what
-follows is reckoned from processor seconds: `docs/design/rehearsal.md`."""
-_A_PHOTO = 0.045
-"""Seconds that each photo adds in both together."""
-_A_PHOTO_FROM_SCRATCH = 0.3
-"""Likewise, trained from scratch."""
 
 type EngineName = Literal["embedded", "pulumi"]
 type EmulatorName = Literal["localstack", "ministack", "localemu"]
@@ -109,8 +98,6 @@ def rehearse(
         keep=keep,
         script=_script(photos, recipe, tuple(settings or ())),
     )
-    if photos is not None:
-        invocation(ctx).output.stage(forecast(options.script))
     raise typer.Exit(_run(ctx, options))
 
 
@@ -120,8 +107,10 @@ def down(ctx: typer.Context, directory: Directory = _DIRECTORY) -> None:
     from rehearsal import working_directory
 
     pid = working_directory.end(directory.resolve()) if directory.exists() else None
-    said = "No rehearsal is running here." if pid is None else "Rehearsal stopped; none of its processes is running."
-    invocation(ctx).output.record({"rehearsal": said}, facts={"ended": pid is not None})
+    sentence = (
+        "No rehearsal is running here." if pid is None else "The rehearsal has ended and left no process running."
+    )
+    invocation(ctx).output.record({"rehearsal": sentence}, facts={"ended": pid is not None})
 
 
 def _options(
@@ -158,21 +147,6 @@ def _script(photos: Path | None, recipe: str, settings: tuple[str, ...]) -> Scen
     return ScenarioOptions.of_photos(photos, recipe, settings)
 
 
-def forecast(script: ScenarioOptions) -> str:
-    """How long a rehearsal with photos of one's own will take, and what it does, before it begins."""
-    from rehearsal.scenario import growing_dataset
-
-    photos = sum(growing_dataset.count(script.photos).values()) if script.photos else script.photo_count
-    frozen = bool(script.parameters(1).frozen)
-    seconds = _STORY + (_LAYERS + photos * _A_PHOTO if frozen else photos * _A_PHOTO_FROM_SCRATCH)
-    twice = "half of them, then all" if script.grows else "all of them, twice"
-    how = "a linear layer on a network pretrained on ImageNet" if frozen else f"from scratch by recipe {script.base}"
-    return (
-        f"{photos:,} photos: some {max(1, round(seconds / 60))} minutes on two idle cores. "
-        f"Two trainings, {how}: {twice}."
-    )
-
-
 def _refuse_hopeless(photos: Path) -> None:
     """Check the photos as ingestion would, before the stacks are deployed."""
     from rehearsal.scenario import growing_dataset
@@ -182,16 +156,16 @@ def _refuse_hopeless(photos: Path) -> None:
         [entry for entry in photos.iterdir() if entry.is_dir() and any(entry.iterdir())] if photos.is_dir() else []
     )
     if len(classes) < _FEWEST_CLASSES:
-        found = f"holds photos of {len(classes)} classes" if photos.is_dir() else "is not a folder"
+        found = f"has photos of {len(classes)} classes" if photos.is_dir() else "is not a folder"
         raise PhotosMissing(
             f"{photos} {found}; a classifier needs at least two.",
             next_step="Pass a folder with one subfolder per class, or omit --photos to use generated photos.",
         )
     few = {label: files for label, files in growing_dataset.count(photos).items() if files < MIN_PHOTOS_PER_CLASS}
     if few:
-        said = ", ".join(f"{label} {files}" for label, files in few.items())
+        counts = ", ".join(f"{label} {files}" for label, files in few.items())
         raise PhotosMissing(
-            f"{photos} has too few photos of some classes ({said}); each needs {MIN_PHOTOS_PER_CLASS} at least, for "
+            f"{photos} has too few photos of some classes ({counts}); each needs {MIN_PHOTOS_PER_CLASS} at least, for "
             "training, validation and test.",
             next_step="Add photos to these folders, or remove the folders.",
         )
@@ -203,13 +177,14 @@ def _installed_engine() -> EngineName:
 
 def _run(ctx: typer.Context, options: RunOptions) -> int:
     from rehearsal import run
+    from rehearsal.report import screen
     from rehearsal.report.summary import to_json
 
     output = invocation(ctx).output
     _explain_engine(output, options.engine)
 
     def kept(facts: RehearsalFacts) -> None:
-        _show(output, facts, options.directory)
+        screen.show(output.out, facts, options.directory)
         _let_go(options.directory / "rehearsal.log")
 
     try:
@@ -218,19 +193,19 @@ def _run(ctx: typer.Context, options: RunOptions) -> int:
         output.err.print("Stopped early; no process of the rehearsal is running.")
         return _INTERRUPTED
     except Exception:
-        threading.excepthook = say_unless_at_the_end
+        threading.excepthook = report_unless_at_exit
         raise
     if output.json:
         output.document(to_json(facts))
     else:
-        _show(output, facts, options.directory)
+        screen.show(output.out, facts, options.directory)
     return 0
 
 
-def say_unless_at_the_end(told: threading.ExceptHookArgs) -> None:
-    """Report a thread's error, unless it is that of a deployment that nobody waits for: it ends with the process."""
-    if not (isinstance(told.exc_value, RuntimeError) and "after shutdown" in str(told.exc_value)):
-        threading.__excepthook__(told)
+def report_unless_at_exit(args: threading.ExceptHookArgs) -> None:
+    """Report a thread's error, unless it is from a deployment that nothing waits for: it ends with the process."""
+    if not (isinstance(args.exc_value, RuntimeError) and "after shutdown" in str(args.exc_value)):
+        threading.__excepthook__(args)
 
 
 def _explain_engine(output: Output, engine: EngineName) -> None:
@@ -243,51 +218,21 @@ def _explain_engine(output: Output, engine: EngineName) -> None:
         )
 
 
-def _show(output: Output, facts: RehearsalFacts, directory: Path) -> None:
-    """Print the result of a rehearsal on a terminal: its steps, where the report is, and what to do next."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(justify="left")
-    table.add_column(justify="right", style="cyan")
-    table.add_column(style="dim")
-    for step in facts.steps:
-        table.add_row(("✓ " if step.ok else "✗ ") + step.name, f"{step.seconds:.1f} s", step.outcome)
-    output.out.print()
-    output.out.print(table)
-    if facts.accuracy is not None:
-        accuracy = facts.accuracy
-        output.out.print(
-            f"\nAccuracy on {accuracy.n} unseen photos: [bold]{accuracy.value:.1%}[/bold] "
-            f"(95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})"
-        )
-    if facts.balanced_accuracy is not None:
-        balanced = facts.balanced_accuracy
-        output.out.print(
-            f"Balanced accuracy (all classes weighted equally):  [bold]{balanced.value:.1%}[/bold] "
-            f"(95 % interval {balanced.low:.1%} to {balanced.high:.1%})"
-        )
-    output.out.print(f"Summary: {directory / 'summary.html'}\nFor programs:          {directory / 'summary.json'}")
-    if facts.usage:
-        output.out.print("\nThe rehearsal is running. To use it:")
-        width = max(len(what) for what, _ in facts.usage)
-        for what, command in facts.usage:
-            output.out.print(f"  {what:<{width}}  [bold]{command}[/bold]", soft_wrap=True)
-
-
 def _host_elsewhere() -> int:
     """Run this same command in its own session, which outlives us, until it reports that the scenario has finished."""
-    told, tell = os.pipe()
-    os.set_inheritable(tell, True)
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
     host = subprocess.Popen(
         [sys.executable, "-m", "petpark", *sys.argv[1:]],
-        env={**os.environ, _LET_GO: str(tell)},
-        pass_fds=[tell],
+        env={**os.environ, _LET_GO: str(writer)},
+        pass_fds=[writer],
         start_new_session=True,
     )
-    os.close(tell)
-    with os.fdopen(told, "rb") as story:
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
         while True:
             try:
-                if story.read(1):
+                if pipe.read(1):
                     return 0
                 return host.wait()
             except KeyboardInterrupt:
@@ -295,13 +240,13 @@ def _host_elsewhere() -> int:
 
 
 def _let_go(log: Path) -> None:
-    """Hand the terminal back: from here on only the log hears this process."""
+    """Release the terminal: from now on this process writes to the log only."""
     sys.stdout.flush()
     sys.stderr.flush()
     with log.open("ab") as file, Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    tell = int(os.environ[_LET_GO])
-    os.write(tell, b"!")
-    os.close(tell)
+    writer = int(os.environ[_LET_GO])
+    os.write(writer, b"!")
+    os.close(writer)

@@ -13,8 +13,8 @@ from petpark.app import example, group, invocation
 from petpark.commands.operations.doctor import checkout
 from petpark.commands.operations.drift import drift
 from petpark.commands.operations.preview import require_stack
-from petpark.errors import describe
-from petpark.output import Output
+from petpark.failures.failure import describe
+from petpark.output.console import Output
 from petpark.targets.target import Target
 
 app = group("The state of a stack: a record for previews without credentials, and what was changed by hand.")
@@ -69,8 +69,8 @@ def export(
         )
     facts = {"file": str(out), "state": record.state, "commit": record.commit}
     facts |= {"resources": len(record.resources), "changed": changed}
-    said = f"Recorded {len(record.resources)} resources of stack {run.stack}, state {record.state}: {out}"
-    run.output.show(Text(said), facts=facts, apart=False)
+    sentence = f"Recorded {len(record.resources)} resources of stack {run.stack}, state {record.state}: {out}"
+    run.output.show(Text(sentence), facts=facts, apart=False)
 
 
 def _models(output: Output, target: Target) -> Mapping[str, Any] | None:
@@ -83,5 +83,5 @@ def _models(output: Output, target: Target) -> Mapping[str, Any] | None:
         failure = describe(error)
         if failure is None:
             raise
-        output.note(f"The record has nothing of the registry, which could not be read: {failure.message}")
+        output.note(f"The record has no registry data, because the registry could not be read: {failure.message}")
         return None

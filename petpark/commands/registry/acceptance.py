@@ -12,7 +12,9 @@ import typer
 from petpark.app import example, invocation
 from petpark.commands.formatting import named_option
 from petpark.models import acceptance, model_versions, subjects
-from petpark.output import Cell, Columns, Section, percent, plural
+from petpark.output.console import Columns, Section
+from petpark.output.formats import percent, plural
+from petpark.output.table import Cell
 
 if TYPE_CHECKING:
     from petpark.models.acceptance import Tested

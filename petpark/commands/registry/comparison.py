@@ -14,7 +14,9 @@ from petpark.commands.formatting import NAMED, brief, figure, measured, named
 from petpark.models import comparison, model_versions
 from petpark.models.comparison import Comparison
 from petpark.models.lineage import OriginUnknown
-from petpark.output import Cell, Columns, Section, bad, moment, short, size
+from petpark.output.console import Columns, Section
+from petpark.output.formats import bad, moment, short, size
+from petpark.output.table import Cell
 
 if TYPE_CHECKING:
     from registry.version import StoredFile

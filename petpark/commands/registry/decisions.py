@@ -13,7 +13,8 @@ from petpark.commands.formatting import Named, named_option
 from petpark.errors import NOT_SO
 from petpark.models import decisions, model_versions
 from petpark.models.decisions import Successors
-from petpark.output import Cell, bad, moment, short
+from petpark.output.formats import bad, moment, short
+from petpark.output.table import Cell
 from petpark.pipeline import certification
 from petpark.pipeline.certification import Woken
 from petpark.targets.target import Target
@@ -89,7 +90,7 @@ def _woken(each: Woken) -> Cell:
     if each.problem:
         return bad(each.problem)
     if each.waited:
-        return "goes on"
+        return "continues"
     return f"has ended without this decision; to continue: petpark pipeline retry {each.execution}, then certify again"
 
 
@@ -121,7 +122,7 @@ def promote(
     """
     run = invocation(ctx)
     target = run.target()
-    _say_undeclared(run, target, channel)
+    _warn_undeclared(run, target, channel)
     number = model_versions.resolve(target, version)
     _show(run, target, decisions.promote(target, number, channel=channel, why=why, create_channel=create_channel))
 
@@ -140,13 +141,13 @@ def rollback(
     """
     run = invocation(ctx)
     target = run.target()
-    _say_undeclared(run, target, channel)
+    _warn_undeclared(run, target, channel)
     number = model_versions.resolve(target, to) if to else None
     done = decisions.roll_back(target, channel=channel, why=why, to=number, again=again)
     _show(run, target, done.move, left=done.left)
 
 
-def _say_undeclared(run: Invocation, target: Target, channel: str) -> None:
+def _warn_undeclared(run: Invocation, target: Target, channel: str) -> None:
     if channel not in target.outputs.channels:
         declared = ", ".join(sorted(target.outputs.channels)) or "none"
         asked = _asked(decisions.rule(target, channel))

@@ -12,7 +12,8 @@ from petpark.app import Invocation, example, invocation
 from petpark.commands.formatting import show_proofs
 from petpark.errors import NOT_SO
 from petpark.models import history as histories
-from petpark.output import Cell, moment
+from petpark.output.formats import moment
+from petpark.output.table import Cell
 from registry.identity import person
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from petpark.commands.formatting import Named, accuracy, brief
 from petpark.models import lineage as lineages
 from petpark.models.lineage import Origin, OriginUnknown, Run
 from petpark.models.model_versions import resolve
-from petpark.output import bad, moment, plural, short
+from petpark.output.formats import bad, moment, plural, short
 from registry.identity import person
 
 if TYPE_CHECKING:

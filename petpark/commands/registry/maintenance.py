@@ -12,7 +12,8 @@ from petpark.app import Invocation, example, invocation
 from petpark.commands.formatting import details
 from petpark.errors import NOT_SO
 from petpark.models import maintenance
-from petpark.output import Line, bad, good, plural, short, size
+from petpark.output.console import Line
+from petpark.output.formats import bad, good, plural, short, size
 from petpark.targets.target import Target
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ def repair(
     done: list[Repair] = []
     while found := maintenance.obstacles(target):
         for each in found:
-            said = f"{each.key} (sha256 {short(each.sha256)}): {each.problem.actual}"
-            run.output.err.print(said, markup=False, soft_wrap=True)
+            sentence = f"{each.key} (sha256 {short(each.sha256)}): {each.problem.actual}"
+            run.output.err.print(sentence, markup=False, soft_wrap=True)
         if not yes and not run.output.confirm(f"Declare {plural(len(found), 'object')} void?"):
             run.output.err.print("Nothing else was declared void.")
             raise typer.Exit(NOT_SO)

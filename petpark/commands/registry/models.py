@@ -15,7 +15,9 @@ from petpark.commands.registry import comparison, history, lineage, maintenance,
 from petpark.errors import NOT_SO
 from petpark.models import model_versions
 from petpark.models.model_versions import Judged, Overview, Standing, Validity
-from petpark.output import Cell, Columns, Section, bad, good, moment, short, size
+from petpark.output.console import Columns, Section
+from petpark.output.formats import bad, good, moment, short, size
+from petpark.output.table import Cell
 from registry.gates import State, figures, states
 from registry.identity import person
 
@@ -162,8 +164,8 @@ def _judged(each: Judged) -> Cell:
         return bad(f"{each.validity}: {each.problem.actual if each.problem else ''}")
     until = f" until {moment(told.expires_at)}" if told.expires_at and each.validity is Validity.IN_FORCE else ""
     report = f"report {short(told.report_sha256)}" if told.report_sha256 else "no report"
-    said = f"{told.decision} by {person(told.by)} on {moment(told.at)}"
-    line = f"{said}, {each.validity}{until}; {report}; {told.note or 'no note'}"
+    sentence = f"{told.decision} by {person(told.by)} on {moment(told.at)}"
+    line = f"{sentence}, {each.validity}{until}; {report}; {told.note or 'no note'}"
     if each.validity is not Validity.IN_FORCE:
         return line
     return good(line) if told.decision == "certified" else bad(line)

@@ -11,7 +11,8 @@ import typer
 from petpark.app import example, invocation
 from petpark.models import past
 from petpark.models.past import ActiveThen
-from petpark.output import Cell, bad, good, moment, short
+from petpark.output.formats import bad, good, moment, short
+from petpark.output.table import Cell
 from registry.clock import utc_now
 from registry.encoding import parse_time
 from registry.identity import person
@@ -81,12 +82,12 @@ def certificate_cell(found: ActiveThen, asked: datetime) -> Cell:
     certificate = found.certificate
     if certificate is None:
         return bad("none")
-    said = f"{certificate.decision} by {person(certificate.by)} on {moment(certificate.at)}"
+    sentence = f"{certificate.decision} by {person(certificate.by)} on {moment(certificate.at)}"
     if certificate.decision != "certified":
-        return bad(said)
+        return bad(sentence)
     if certificate.expires_at is not None and parse_time(certificate.expires_at) <= asked:
-        return bad(f"{said}, expired {moment(certificate.expires_at)}")
-    return good(said)
+        return bad(f"{sentence}, expired {moment(certificate.expires_at)}")
+    return good(sentence)
 
 
 def facts(found: ActiveThen) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from petpark.commands.registry.past import parse_moment
 from petpark.errors import NOT_SO
 from petpark.models import answered
 from petpark.models.answered import Answered
-from petpark.output import Cell, Section, bad, good, moment, percent, short
+from petpark.output.console import Section
+from petpark.output.formats import bad, good, moment, percent, short
+from petpark.output.table import Cell
 from registry.clock import utc_now
 from registry.identity import person
 from registry.telemetry import camera_of
@@ -70,8 +72,8 @@ def _sections(found: Answered) -> Mapping[str, Section]:
     if certificate is None:
         served["certificate"] = bad("none by then")
     else:
-        said = f"{certificate.decision} by {person(certificate.by)} on {moment(certificate.at)}: {certificate.note}"
-        served["certificate"] = good(said) if certificate.decision == "certified" else bad(said)
+        sentence = f"{certificate.decision} by {person(certificate.by)} on {moment(certificate.at)}: {certificate.note}"
+        served["certificate"] = good(sentence) if certificate.decision == "certified" else bad(sentence)
     made: dict[str, Cell] = {}
     if version is not None:
         facts = version.lineage

@@ -10,7 +10,9 @@ import typer
 from petpark.app import example, group, invocation
 from petpark.endpoints import api_keys
 from petpark.endpoints.api_keys import HEARD_WITHIN, Listed, MadeKey
-from petpark.output import Cell, Output, bad, good, moment
+from petpark.output.console import Output
+from petpark.output.formats import bad, good, moment
+from petpark.output.table import Cell
 from registry.clock import utc_now
 from serving.auth.key_record import ApiKey, KeyScope
 
@@ -125,12 +127,12 @@ def _show(output: Output, made: MadeKey) -> None:
         "": "Copy it now: it is not stored and will not be shown again.",
         "name": record.name,
         "scopes": ", ".join(sorted(record.scopes)),
-        "allowance": f"{record.rate:g} photos/s, {record.burst} at once",
+        "rate limit": f"{record.rate:g} photos/s, bursts of {record.burst}",
         "expires": _end(record),
         "in force": f"within {HEARD_WITHIN} s",
     }
     if record.previous is not None:
-        fields["old key"] = f"good until {moment(record.previous.until.isoformat())}"
+        fields["old key"] = f"valid until {moment(record.previous.until.isoformat())}"
     output.record(fields, facts={"key": made.key, **_record(record), "in_force_within_seconds": HEARD_WITHIN})
 
 
@@ -140,7 +142,7 @@ def _row(one: Listed, now: datetime) -> tuple[Cell, ...]:
         return (one.name, "–", "–", "–", "–", "–", bad(f"not a key record: {one.problem}"), "–")
     state: Cell = bad("expired") if record.expired(now) else good("good")
     if record.previous is not None and now < record.previous.until:
-        state = good(f"good; the old one until {moment(record.previous.until.isoformat())}")
+        state = good(f"valid; the old one until {moment(record.previous.until.isoformat())}")
     scopes = ", ".join(sorted(record.scopes))
     made = moment(record.created.isoformat())
     return (one.name, scopes, f"{record.rate:g}", str(record.burst), made, _end(record), state, record.hash[:12])

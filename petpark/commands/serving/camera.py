@@ -11,9 +11,10 @@ import typer
 from petpark.app import example, group, invocation
 from petpark.endpoints import cameras
 from petpark.errors import NOT_SO
-from petpark.output import Cell, bad, good, moment, percent, plural, size
+from petpark.output.formats import bad, good, moment, percent, plural, size
+from petpark.output.table import Cell
 from registry.clock import utc_now
-from registry.layout import Variable
+from registry.layout.variables import Variable
 
 app = group("The camera agent.")
 

@@ -15,7 +15,8 @@ from petpark.commands.registry.past import parse_moment
 from petpark.errors import NOT_SO
 from petpark.models import drift
 from petpark.models.drift import DriftOfCamera, FindReference, WindowOfCamera
-from petpark.output import Cell, bad, good, plural
+from petpark.output.formats import bad, good, plural
+from petpark.output.table import Cell
 from registry.clock import utc_now
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def run_drift(
 ) -> None:
     """Compare recorded predictions with the validation photos of the version, per camera and hour.
 
-    Exits with 1 if something drifted, photos are missing, or a version has no reference.
+    Exits with 1 if something drifted, photos are missing, a camera was silent, a version has no reference, or nothing
+    was recorded of the camera that --camera names.
     """
     if save_reference is not None and not camera:
         raise typer.BadParameter("--save-reference needs one camera: --camera NAME")
@@ -80,9 +82,10 @@ def run_drift(
         ("camera", "from (UTC)", "hours", "version", "photos", "accuracy", "drift"),
         [row for each in found for row in _rows(each)],
         facts={"from": start.isoformat(), "to": end.isoformat(), "cameras": [_facts(each) for each in found]},
-        empty=f"Nothing is recorded of stack {run.stack}.",
+        empty=f"Stack {run.stack} has no recorded predictions.",
     )
-    if any(each.drifted or each.without_reference for each in found):
+    unseen = bool(camera) and not any(each.photos for each in found)  # or there is no camera of this name
+    if unseen or any(each.drifted or each.silent or each.without_reference for each in found):
         raise typer.Exit(NOT_SO)
 
 
@@ -107,7 +110,7 @@ def _rows(found: DriftOfCamera) -> list[tuple[Cell, ...]]:
         for version in found.without_reference
     ]
     if not rows:
-        said: Cell = "too few photos to tell" if found.photos else bad("nothing was recorded in this time")
+        said: Cell = "too few photos to tell" if found.photos else bad("nothing was recorded in this period")
         rows.append((found.camera, "–", "–", "–", str(found.photos), "–", said))
     return rows
 
@@ -133,6 +136,7 @@ def _facts(found: DriftOfCamera) -> dict[str, Any]:
         "camera": found.camera,
         "photos": found.photos,
         "drifted": found.drifted,
+        "silent": found.silent,
         "alarms": [{"from": begin.isoformat(), "to": end.isoformat()} for begin, end in found.alarms],
         "traffic": None
         if found.traffic is None

@@ -8,7 +8,8 @@ from petpark.app import Invocation, example, group, invocation
 from petpark.endpoints import endpoint_status
 from petpark.endpoints.endpoint_status import Answer, Verdict
 from petpark.errors import NOT_SO, StackNotDeployed
-from petpark.output import Cell, bad, good, short
+from petpark.output.formats import bad, good, short
+from petpark.output.table import Cell
 
 app = group("State of the running endpoints.")
 

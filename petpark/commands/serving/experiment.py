@@ -1,6 +1,5 @@
 """`petpark experiment`: a challenger that runs next to the current version, and the rule that decides about it."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
@@ -14,10 +13,11 @@ from petpark.commands.registry.decisions import Channel, Why
 from petpark.endpoints import experiments, judging
 from petpark.endpoints.experiments import ExperimentStatus
 from petpark.errors import NOT_SO, StackNotDeployed, unwatched
-from petpark.jobs import executions
-from petpark.jobs.executions import StateSeen
+from petpark.jobs import execution_events
+from petpark.jobs.execution_events import StateSeen
 from petpark.models import model_versions
-from petpark.output import Cell, bad, good, moment, short
+from petpark.output.formats import bad, good, moment, short
+from petpark.output.table import Cell
 from petpark.targets.target import Target
 from registry.channels.experiment import Conclusion, Entry, Experiment
 from registry.channels.experiment_rule import Arm, Evidence, Rule, RuleInvalid
@@ -62,10 +62,11 @@ def start(
         float, _limit("slower", "Maximum additional mean latency, relative: 0.1 is 10 %.")
     ] = _USUAL.slower,
     disagreement: Annotated[
-        float, _limit("disagreement", "Maximum share of photos with a different label (shadow).")
+        float,
+        _limit("disagreement", "Maximum share of photos with another label, except uncertain ones (canary, ab)."),
     ] = _USUAL.disagreement,
     confidence_shift: Annotated[
-        float, _limit("confidence-shift", "Maximum difference in mean confidence from the champion.")
+        float, _limit("confidence-shift", "Maximum drop of the mean confidence below the champion's.")
     ] = _USUAL.confidence_shift,
 ) -> None:
     """Start an experiment with a challenger; endpoints load and verify it within seconds, like any version.
@@ -106,49 +107,35 @@ def judge(
     ctx: typer.Context,
     channel: Channel,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat until it is decided.")] = False,
-    every: Annotated[float, typer.Option("--every", help="Seconds between two checks.", min=0.1)] = 30,
 ) -> None:
     """Apply the experiment's rule to what the endpoints measured: promote, reject, or wait.
 
-    With --watch a job of the stack's pipeline applies it until it is decided, whether or not anybody watches.
+    With --watch a job of the pipeline applies it until it is decided, whether or not anybody watches.
 
     Exits with 0 if it was promoted or is still undecided, with 1 if it was rejected or ended otherwise.
     """
     run = invocation(ctx)
     targets = _targets(run)
     found = experiments.look(targets, channel)
-    looks = 0
-    if watch and found.conclusion is None and targets[0].outputs.pipeline is not None:
+    if watch and found.conclusion is None:
         found = _judge_by_job(run, targets, found)
-        watch = False
-    with unwatched(
-        f"The experiment on {channel} continues, undecided.",
-        f"Decide it: petpark experiment judge --channel {channel} --watch. "
-        f"Stop it: petpark experiment stop --channel {channel} --why ...",
-    ):
-        while watch and found.conclusion is None:
-            looks += 1
-            said = f"{_seen(found.evidence)}: {'; '.join(found.judgement.reasons)}"
-            (run.output.stage if looks.bit_count() == 1 else run.output.note)(said)  # in a log ever more rarely
-            time.sleep(every)
-            found = experiments.look(targets, channel)
     _show(run, found)
     if found.conclusion is not None and found.conclusion.outcome != "promoted":
         raise typer.Exit(NOT_SO)
 
 
 def _judge_by_job(run: Invocation, targets: Sequence[Target], found: ExperimentStatus) -> ExperimentStatus:
-    """Let the state machine judge, and show what it does until it has ended."""
+    """Start the state machine that decides the experiment, and show its progress until it ends."""
     channel, execution = found.experiment.channel, judging.start(targets, found.experiment)
     run.output.stage(f"Job {execution.job} judges the experiment on {channel}")
     detached = unwatched(
-        f"Job {execution.job} goes on judging the experiment on {channel}.",
+        f"Job {execution.job} continues to judge the experiment on {channel}.",
         f"petpark experiment show --channel {channel}. Stop it: petpark experiment stop --channel {channel} --why ...",
     )
     with detached:
-        for event in executions.follow(targets[0], execution):
+        for event in execution_events.follow(targets[0], execution):
             if isinstance(event, StateSeen):
-                run.output.stage(f"{event.said}{f': {event.cause}' if event.cause else ''}")
+                run.output.stage(f"{event.text}{f': {event.cause}' if event.cause else ''}")
     return judging.concluded(targets[0], found)
 
 
@@ -213,15 +200,15 @@ def _show(run: Invocation, found: ExperimentStatus) -> None:
 
 def _seen(evidence: Evidence) -> str:
     parts = [
-        f"champion {_told(evidence.champion)}",
-        f"challenger {_told(evidence.challenger)}",
+        f"champion {_arm_text(evidence.champion)}",
+        f"challenger {_arm_text(evidence.challenger)}",
         f"{evidence.disagreed} of {evidence.compared} compared differ" if evidence.compared else "",
         f"{evidence.left_out} left out" if evidence.left_out else "",
     ]
     return "; ".join(filter(None, parts)) + f" ({evidence.endpoints} endpoint{'s' * (evidence.endpoints != 1)})"
 
 
-def _told(arm: Arm) -> str:
+def _arm_text(arm: Arm) -> str:
     """What an arm did, with its mean time; nothing that was not measured is shown as a figure."""
     milliseconds = _milliseconds(arm)
     answers = "no answers yet" if milliseconds is None else f"{arm.answers} answers ({milliseconds:.1f} ms)"

@@ -8,14 +8,16 @@ import typer
 from petpark.app import example, group, invocation
 from petpark.commands.formatting import measured
 from petpark.commands.training import verdicts
-from petpark.errors import LogMissing, unwatched
+from petpark.errors import unwatched
 from petpark.jobs import cancellation, job_details, job_logs, job_summaries, submission
 from petpark.jobs.job_details import JobDetails, OrderedJob
 from petpark.jobs.job_summaries import JobSummary, Stage
 from petpark.models import gates
-from petpark.output import Cell, Section, bad, good, short
+from petpark.output.console import Section
+from petpark.output.formats import bad, good, short
+from petpark.output.table import Cell
 from registry.identity import person
-from registry.layout import Role
+from registry.layout.roles import Role
 
 app = group("Jobs: settings, progress, results.")
 
@@ -56,7 +58,6 @@ def show(ctx: typer.Context, job: Job) -> None:
         "result": found.result and asdict(found.result),
         "boot_log": found.boot_log and asdict(found.boot_log),
         "progress": found.progress,
-        "launches": [asdict(attempt) for attempt in found.launches],
         "attempts": list(found.attempts),
         **verdicts.facts(found),
     }
@@ -97,20 +98,16 @@ def logs(
     cancellation.require_job(target.store(target.outputs.workspace, role=Role.PUBLISHER), name)
     said: list[job_logs.LogLine] = []
     with unwatched(f"Job {name} is unaffected.", f"Stop it: petpark jobs cancel {name} --why ..."):
-        for line in job_logs.said(target, name, follow=follow):
+        for line in job_logs.read(target, name, follow=follow):
             said.append(line)
-            run.output.say(str(line))
+            run.output.message(str(line))
     booted = job_logs.boot_logs(target, name)
     for log in booted:
-        run.output.say(f"{log.instance}, from its boot on (workspace, {log.key}):")
+        run.output.message(f"{log.instance}, from its boot on (workspace, {log.key}):")
         for line in log.lines:
-            run.output.say(f"  {line}")
+            run.output.message(f"  {line}")
     if not said and not booted:
-        raise LogMissing(
-            f"Job {name} has no log: none of its instances has started, or the log group "
-            f"{target.outputs.training.log_group} has deleted it.",
-            next_step=f"petpark jobs show {name}",
-        )
+        raise job_logs.missing(target, name)
     if run.output.json:
         facts = {"job": name, "log": [asdict(line) for line in said], "boot_logs": [asdict(log) for log in booted]}
         run.output.document(facts)
@@ -134,7 +131,6 @@ def _sections(found: JobDetails) -> dict[str, Section]:
     return {
         f"Job {summary.job}": {name: value for name, value in head.items() if value},
         "Parameters, where not the defaults": {name: str(value) for name, value in found.parameters.items()},
-        "Launches": {str(number): str(attempt) for number, attempt in enumerate(found.launches, start=1)},
         "Attempts": {str(number): each for number, each in enumerate(found.attempts, start=1)},
         "Gates": gates.described(spec.evaluation.gates),
         "Checks": {name: str(value) for name, value in asdict(spec.evaluation.checks).items() if value != ""},

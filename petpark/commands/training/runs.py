@@ -35,5 +35,5 @@ def compare(
     )
     for one in found:
         for key, problem in one.problems.items():
-            run.output.say(f"Skipped {key} in the workspace: {problem}")
+            run.output.message(f"Skipped {key} in the workspace: {problem}")
     run.output.note(f"Learning curves: {page}")

@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from petpark.app import Invocation, example, group, invocation
-from petpark.commands.training.train import submit, watch_job
+from petpark.commands.training.train import submit
 from petpark.data import datasets
-from petpark.errors import StudyCancelled, unwatched
-from petpark.jobs import submission
-from petpark.output import Cell, bad, good, plural, short
-from petpark.search import cancellation, page, request, study_summary
-from petpark.search.driver import Driver, Instances
-from petpark.search.records import Listed, Records, listed, resolve
+from petpark.errors import JobFailed, JobInterrupted, StudyCancelled, unwatched
+from petpark.jobs import executions, submission
+from petpark.jobs.execution_events import MoneySeen
+from petpark.jobs.executions import Execution
+from petpark.jobs.submission import EpochSeen, ProgressSeen, Skipped
+from petpark.output.formats import bad, good, plural, short
+from petpark.output.table import Cell
+from petpark.search import cancellation, page, request, study_executions, study_summary
+from petpark.search.records import Listed, Records, listed, resolve, workspace
+from petpark.search.study_executions import RecordSeen, StudyEnded, TrialSeen
 from petpark.search.table import Row, State, Table
 from petpark.targets.target import Target
 from registry.identity import person
-from registry.layout import Role
 
 if TYPE_CHECKING:
-    from registry.store.object_store import ObjectStore
     from training.job import JobSpec
     from training.search.study import Study
 
@@ -36,6 +38,7 @@ _Publish = Annotated[
         "--publish-best", help="Finally train the best settings again and publish the version; not part of the budget."
     ),
 ]
+_Watch = Annotated[bool, typer.Option("--watch", help="Wait until the study has ended; Ctrl-C leaves it alone.")]
 _Id = Annotated[str, typer.Argument(metavar="STUDY", help="Study id, or a unique prefix.")]
 
 
@@ -44,7 +47,7 @@ _Id = Annotated[str, typer.Argument(metavar="STUDY", help="Study id, or a unique
     epilog=example(
         "petpark search run --dataset 3fa9 --grid image_size=192,224,256 --grid views=2,8",
         "petpark search run --dataset 3fa9 --recipe gpu --random learning_rate=log:1e-4..1e-2 --random mixup=0..0.4 "
-        "--trials 20 --halving --max-usd 20 --usd-per-hour 0.53",
+        "--trials 20 --halving --max-usd 20 --watch",
     ),
 )
 def run_search(
@@ -85,12 +88,9 @@ def run_search(
         ),
     ] = "balanced_accuracy",
     seed: Annotated[int, typer.Option("--seed", help="Random seed of the search and of every training.", min=0)] = 0,
-    parallel: Annotated[int, typer.Option("--parallel", help="Maximum instances at once.", min=1)] = 1,
+    parallel: Annotated[int, typer.Option("--parallel", help="Maximum instances at once.", min=1, max=40)] = 1,
     max_hours: Annotated[float | None, typer.Option("--max-hours", help="Maximum instance hours.")] = None,
-    max_usd: Annotated[float | None, typer.Option("--max-usd", help="Maximum cost (USD).")] = None,
-    usd_per_hour: Annotated[
-        float | None, typer.Option("--usd-per-hour", help="Price of one instance hour (USD).")
-    ] = None,
+    max_usd: Annotated[float | None, typer.Option("--max-usd", help="Maximum cost (USD, list prices).")] = None,
     max_minutes: Annotated[int, typer.Option("--max-minutes", help="Maximum minutes per trial.", min=1)] = 60,
     weights: Annotated[
         str, typer.Option("--weights", metavar="VERSION|FILE|imagenet", help="Initial weights of all trials.")
@@ -102,14 +102,15 @@ def run_search(
         list[str] | None, typer.Option("--check", help="For the published version, as key=value. Repeatable.")
     ] = None,
     publish_best: _Publish = False,
+    watch: _Watch = False,
 ) -> None:
     """Search for the best settings, each as a job on its own instance. Trials are not published."""
     from training.search.budget import Budget
 
     run = invocation(ctx)
     target = run.target()
-    store = _workspace(target)
-    budget = Budget(max_hours=max_hours, max_usd=max_usd, usd_per_hour=usd_per_hour)
+    executions.machines(target)
+    budget = Budget(max_hours=max_hours, max_usd=max_usd)
 
     def plan(sha256: str, initial: str | None) -> JobSpec:
         return submission.plan(
@@ -136,17 +137,25 @@ def run_search(
             parallel=parallel,
             budget=budget,
         )
-        return request.create(store, study, weights=file)
+        return request.create(target, study, weights=file)
 
-    _drive(run, target, submit(run, target, dataset, weights, plan, hand_in), publish=publish_best)
+    _start(run, target, submit(run, target, dataset, weights, plan, hand_in), publish=publish_best, watch=watch)
 
 
 @app.command("resume", epilog=example("petpark search resume 20260802-101500-3fa9"))
-def resume(ctx: typer.Context, study: _Id, publish_best: _Publish = False) -> None:
-    """Resume a study: after a lost connection or a lack of capacity, or on another machine."""
+def resume(ctx: typer.Context, study: _Id, publish_best: _Publish = False, watch: _Watch = False) -> None:
+    """Resume a study after a lack of capacity or many interruptions, or watch one that runs, from any machine."""
     run = invocation(ctx)
     target = run.target()
-    _drive(run, target, resolve(_workspace(target), study), publish=publish_best)
+    name = resolve(workspace(target), study)
+    records = Records(target, name)
+    study_plan = records.study()
+    records.table()  # it may have ended since somebody looked
+    table = records.ended()
+    if table is not None and (table.cancelled_by is not None or not publish_best):
+        _show_end(run, table, study_plan)
+        return
+    _start(run, target, name, publish=publish_best, watch=watch)
 
 
 @app.command("show", epilog=example("petpark search show 20260802-101500-3fa9 --out study.html"))
@@ -160,9 +169,8 @@ def show(
     """Show a study's trials, running or ended: settings, metric with interval, hours, cost."""
     run = invocation(ctx)
     target = run.target()
-    records = Records(_workspace(target), resolve(_workspace(target), study))
-    table = records.ended() or records.table(records.look(Instances(target=target).alive(records.name)))
-    study_plan = records.study()
+    records = Records(target, resolve(workspace(target), study))
+    study_plan, table = records.study(), records.table()
     if out is not None:
         page.write_page(table, study_plan, out)
     _print(run, table, study_plan)
@@ -180,13 +188,14 @@ def cancel(
     """
     run = invocation(ctx)
     target = run.target()
-    ended = cancellation.cancel_study(target, resolve(_workspace(target), study), why=why, tell=run.output.stage)
+    ended = cancellation.cancel_study(target, resolve(workspace(target), study), why=why)
     fields: dict[str, Cell] = {
         "study": ended.study,
         "cancelled by": person(ended.by),
         "why": ended.why,
         "trials cancelled": ", ".join(str(number) for number in ended.trials) or "none was running",
         "instances terminated": ", ".join(ended.instances) or "none was running",
+        "executions stopped": ", ".join(ended.executions) or "none was running",
     }
     run.output.record(fields, facts=asdict(ended))
 
@@ -198,7 +207,7 @@ def list_studies(
 ) -> None:
     """List the newest studies."""
     run = invocation(ctx)
-    found = listed(_workspace(run.target()), limit)
+    found = listed(run.target(), limit)
     run.output.table(
         ("study", "asked by", "dataset", "searched", "trials", "best", "outcome"),
         [_summary(one) for one in found],
@@ -218,28 +227,67 @@ def list_studies(
     )
 
 
-def _drive(run: Invocation, target: Target, study: str, *, publish: bool) -> None:
-    store = _workspace(target)
-    study_plan = Records(store, study).study()
-    run.output.stage(f"Study {study}. If this program ends, resume with: petpark search resume {study}")
-    machines = Instances(target=target, tell=run.output.stage)
-    with unwatched(
-        f"Running trials of study {study} continue; no others are started.",
-        f"Resume it: petpark search resume {study}. Show it: petpark search show {study}. "
+def _start(run: Invocation, target: Target, study: str, *, publish: bool, watch: bool) -> None:
+    execution = study_executions.start(target, study, publish=publish)
+    run.output.stage(f"Study {study}, execution {execution.name} of the state machine")
+    if not watch:
+        facts = {"study": study, "execution": execution.arn}
+        run.output.record(dict[str, Cell](facts), facts=facts)
+        run.output.note(f"Follow it: petpark search resume {study} --watch. Show it: petpark search show {study}")
+        return
+    end = _watch(run, target, execution)
+    result = end.published
+    published = {} if result is None else {"job": result.job, "version": result.version, "outcome": result.outcome}
+    _show_end(run, end.table, Records(target, study).study(), published=published)
+    again = f"petpark search resume {study}"
+    if end.status in ("ABORTED", "TIMED_OUT"):
+        raise JobInterrupted(f"Study {study} did not end: {end.status} {end.cause}".rstrip(), next_step=again)
+    if end.status != "SUCCEEDED":
+        raise JobFailed(
+            f"Study {study} ended with {end.error}: {end.cause or 'no cause'}", next_step=again, error=end.error
+        )
+
+
+def _watch(run: Invocation, target: Target, execution: Execution) -> StudyEnded:
+    """Show what happens to a study until it has ended. Ctrl-C leaves it alone."""
+    study = execution.job
+    detached = unwatched(
+        f"Study {study} continues.",
+        f"Watch it again: petpark search resume {study} --watch. Show it: petpark search show {study}. "
         f"Stop it: petpark search cancel {study} --why ...",
-    ):
-        table = Driver(store=store, name=study, machines=machines, tell=run.output.stage).drive()
-    published: dict[str, Any] = {}
-    if publish and table.cancelled_by is None:
-        job, instance = request.publish_best(target, table)
-        run.output.stage(f"Training the best settings again for publication: job {job} on {instance}")
-        published = {"job": job, "instance": instance, **watch_job(run, target, job, instance)}
+    )
+    spent = ""
+    with detached, run.output.progress(f"Study {study}") as report:
+        for event in study_executions.follow(target, execution):
+            match event:
+                case StudyEnded():
+                    return event
+                case MoneySeen():
+                    spent = f"; {event.usd:.2f} USD so far"
+                case TrialSeen():
+                    run.output.stage(f"{event.text}{spent}")
+                    report(event.done, event.of, f"Study {study}")
+                case RecordSeen():
+                    run.output.note(f"{event.job}: {_event_text(event)}{spent}")
+    raise AssertionError("a followed study ends with its end")
+
+
+def _event_text(event: RecordSeen) -> str:
+    match event.record:
+        case EpochSeen() | ProgressSeen():
+            return submission.sentence(event.record.record)
+        case Skipped():
+            return f"skipped {event.record.key} in the workspace: {event.record.problem}"
+
+
+def _show_end(run: Invocation, table: Table, study_plan: Study, *, published: Mapping[str, Any] | None = None) -> None:
+    """Print the table; raise what a cancelled study, or one without a success, is for those who wait for it."""
     _print(run, table, study_plan, published=published)
     if table.cancelled_by is not None:
         raise StudyCancelled(
-            f"Study {study} was {table.outcome}.",
+            f"Study {table.study} was {table.outcome}.",
             next_step="Start another: petpark search run",
-            study=study,
+            study=table.study,
             by=table.cancelled_by,
         )
     request.best_row(table)  # a study in which nothing succeeded ends with 1
@@ -254,9 +302,9 @@ def _print(run: Invocation, table: Table, study_plan: Study, *, published: Mappi
         empty="No trials.",
     )
     for sentence in study_summary.sentences(table):
-        run.output.say(sentence)
+        run.output.message(sentence)
     if published:
-        run.output.say(f"Published: version {published.get('version')} by job {published.get('job')}.")
+        run.output.message(f"Published: version {published.get('version')} by job {published.get('job')}.")
 
 
 def _row(table: Table, row: Row, names: tuple[str, ...]) -> tuple[Cell, ...]:
@@ -264,7 +312,7 @@ def _row(table: Table, row: Row, names: tuple[str, ...]) -> tuple[Cell, ...]:
     if row.state is State.FAILED:
         state = bad(f"failed: {row.error}")
     elif row.state is State.INTERRUPTED:
-        state = bad(row.state)
+        state = bad(f"interrupted: {row.error}")
     figures = ("–", "") if row.value is None else (f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}")
     cost = (study_summary.hours(row.seconds), study_summary.usd(row.usd))
     mark: Cell = good("best") if row.trial == table.best else ""
@@ -280,7 +328,3 @@ def _summary(one: Listed) -> tuple[Cell, ...]:
     best = "" if table is None or table.best is None else f"trial {table.best}: {table.row(table.best).value:.3f}"
     outcome = one.outcome.partition(":")[0] or "not ended"
     return (name, asked_by, short(study.spec.dataset), searched, plural(study.trials, "setting"), best, outcome)
-
-
-def _workspace(target: Target) -> ObjectStore:
-    return target.store(target.outputs.workspace, role=Role.PUBLISHER)

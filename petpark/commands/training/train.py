@@ -14,10 +14,11 @@ from petpark.commands.formatting import measured
 from petpark.commands.training import verdicts
 from petpark.data import datasets
 from petpark.errors import GATES_FAILED, unwatched
-from petpark.jobs import executions, job_details, submission, weights
-from petpark.jobs.executions import Execution, MoneySeen, StateSeen
-from petpark.jobs.submission import EpochSeen, Finished, InstanceSeen, ProgressSeen, Skipped
-from petpark.output import Cell
+from petpark.jobs import execution_events, executions, job_details, submission, weights
+from petpark.jobs.execution_events import MoneySeen, StateSeen
+from petpark.jobs.executions import Execution
+from petpark.jobs.submission import EpochSeen, Finished, ProgressSeen, Skipped
+from petpark.output.table import Cell
 from petpark.targets.target import Target
 
 if TYPE_CHECKING:
@@ -75,9 +76,10 @@ def train(
     With --watch it exits with 3 if the model failed gates: it is published, with suggestions.
     """
     if bool(dataset) == bool(resume):
-        raise typer.BadParameter("give either --dataset SHA for a new job, or --resume JOB for an interrupted one")
+        raise typer.BadParameter("use either --dataset SHA for a new job, or --resume JOB for an interrupted one")
     run = invocation(ctx)
     target = run.target()
+    executions.machines(target)
 
     def plan(sha256: str, initial_weights: str | None) -> JobSpec:
         return submission.plan(
@@ -99,40 +101,18 @@ def train(
         job = submit(
             run, target, dataset, initial, plan, lambda spec, file: submission.submit(target, spec, weights=file)
         )
-    facts, follow = _start(run, target, job, resume=bool(resume), on_demand=on_demand)
+    execution = executions.start_training(target, job, on_demand=on_demand)
+    facts = {"job": job, "execution": execution.arn}
+    run.output.stage(f"Job {job}, execution {execution.name} of the state machine")
     if watch:
-        _show_end(run, target, facts | follow())
+        _show_end(run, target, facts | watch_execution(run, target, execution))
     else:
         run.output.record(_shown(facts), facts=facts)
         run.output.note(f"Follow it: petpark train --resume {job} --watch")
 
 
-def _start(
-    run: Invocation, target: Target, job: str, *, resume: bool, on_demand: bool
-) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
-    """Start a job, or go on with it: by the stack's state machine, or from here where it has none.
-
-    Returns the facts of that, and what follows the job to its end.
-    """
-    if target.outputs.pipeline is not None:
-        execution = executions.start_training(target, job, on_demand=on_demand)
-        facts = {"job": job, "execution": execution.arn}
-        run.output.stage(f"Job {job}, execution {execution.name} of the state machine")
-        return facts, lambda: watch_execution(run, target, execution)
-    answers: list[str] = []
-
-    def tell(answer: str) -> None:
-        answers.append(answer)
-        run.output.stage(answer)
-
-    instance = (submission.resume if resume else submission.launch)(target, job, on_demand=on_demand, tell=tell)
-    run.output.stage(f"Job {job} on {instance}")
-    facts = {"job": job, "instance": instance, "launched": "; ".join(answers)}
-    return facts, lambda: watch_job(run, target, job, instance)
-
-
 def _show_end(run: Invocation, target: Target, facts: dict[str, Any]) -> None:
-    """Show what came of a job; ends with 3 where its model failed gates."""
+    """Show a job's result. Exits with 3 if its model failed gates."""
     job = facts["job"]
     found = job_details.inspect(target, job)
     shown = _shown(facts) | {"gates": verdicts.outcome(found.judgement)}
@@ -171,31 +151,6 @@ def submit(
         return hand_in(plan(sha256, found.sha256), found.file)
 
 
-def watch_job(run: Invocation, target: Target, job: str, instance: str) -> dict[str, Any]:
-    """Show the job's events as they come; the facts of its end."""
-    epochs: list[dict[str, Any]] = []
-    ended: dict[str, Any] = {}
-    on_its_own = unwatched(
-        f"Job {job} continues on {instance}.",
-        f"Watch it again: petpark train --resume {job} --watch. Stop it: petpark jobs cancel {job} --why ...",
-    )
-    with on_its_own, run.output.progress(f"Job {job}") as report:
-        for event in submission.watch(target, job, instance_id=instance):
-            match event:
-                case InstanceSeen():
-                    run.output.stage(f"instance {event.instance_id} is {event.state}")
-                case EpochSeen():
-                    epochs.append(asdict(event.record))
-                    report(event.record.epoch, event.record.of, said=submission.sentence(event.record))
-                case ProgressSeen():
-                    report(event.record.done, event.record.of, event.record.doing, submission.sentence(event.record))
-                case Skipped():
-                    run.output.stage(f"skipped {event.key} in the workspace: {event.problem}")
-                case Finished():
-                    ended = asdict(event.result)
-    return {**ended, "epochs": epochs}
-
-
 def watch_execution(run: Invocation, target: Target, execution: Execution) -> dict[str, Any]:
     """Show what happens to a job that the state machine runs; the facts of its end. Ctrl-C leaves it alone."""
     job, usd = execution.job, 0.0
@@ -206,11 +161,11 @@ def watch_execution(run: Invocation, target: Target, execution: Execution) -> di
         f"Watch it again: petpark train --resume {job} --watch. Stop it: petpark jobs cancel {job} --why ...",
     )
     with detached, run.output.progress(f"Job {job}") as report:
-        for event in executions.follow(target, execution):
+        for event in execution_events.follow(target, execution):
             spent = f"; {usd:.2f} USD so far" if usd else ""
             match event:
                 case StateSeen():
-                    run.output.stage(f"{event.said}{f': {event.cause}' if event.cause else ''}{spent}")
+                    run.output.stage(f"{event.text}{f': {event.cause}' if event.cause else ''}{spent}")
                 case MoneySeen():
                     usd = event.usd
                 case EpochSeen():
@@ -224,8 +179,6 @@ def watch_execution(run: Invocation, target: Target, execution: Execution) -> di
                     run.output.stage(f"skipped {event.key} in the workspace: {event.problem}")
                 case Finished():
                     ended = asdict(event.result)
-                case InstanceSeen():  # of trainings that this machine launched
-                    pass
     return {**ended, "epochs": epochs, "usd": usd}
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from petpark.output import Cell, Columns, bad, good
+from petpark.output.console import Columns
+from petpark.output.formats import bad, good
+from petpark.output.table import Cell
 
 if TYPE_CHECKING:
     from petpark.jobs.job_details import JobDetails
     from petpark.models.gates import Judgement, Verdict
-    from petpark.output import Section
+    from petpark.output.console import Section
 
 
 def failures(found: JobDetails) -> dict[str, Section]:

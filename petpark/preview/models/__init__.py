@@ -1,1 +1,1 @@
-"""What a change means for the models that answer, for the page of a preview. See docs/design/preview.md."""
+"""The effects of a change on served models, for the page of a preview. See docs/design/preview.md."""

@@ -1,6 +1,6 @@
-"""What a change means for the models: which version would answer, what its certificate is worth, what gates would say.
+"""The effects of a change on models: the served version, its certificate's validity, and the results of its gates.
 
-Pure. The registry's content comes as plain facts, as `petpark.preview.models.registry_facts` reads them.
+Pure. `petpark.preview.models.registry_facts` reads the registry's content as plain data.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from registry.gates import MODEL_GATES, DataGates, Gate, ModelGates, StackGates,
 from registry.intervals import recovered_difference
 
 _SOON: Final = 30
-"""Days before its end from which a certificate is pointed out."""
+"""A certificate that expires in fewer days is reported."""
 _SHOWN: Final = 30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What a stack says of models, as it is deployed or as it would be."""
+    """A stack's declarations on models, deployed or planned."""
 
     model: str
     channel: str
-    """The one that its endpoint follows."""
+    """The channel that its endpoint follows."""
     gates: StackGates
     channels: Mapping[str, ChannelPolicy]
     require_certificate: bool = False
-    """Whether the endpoint itself demands one; not known of a deployed stack."""
+    """Whether the endpoint itself requires a certificate; not known of a deployed stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class _Version:
 
 
 def found(registry: Mapping[str, Any], source: str, now: Rules, then: Rules, *, at: datetime) -> Models:
-    """What `then` would change. Raises ValueError, LookupError or TypeError for facts that are none."""
+    """Returns what `then` would change. Raises ValueError, LookupError or TypeError for malformed facts."""
     heads: Mapping[str, int] = registry["channels"]
     versions = {
         int(number): _Version(number=int(number), facts=facts) for number, facts in registry["versions"].items()
@@ -69,13 +69,13 @@ def found(registry: Mapping[str, Any], source: str, now: Rules, then: Rules, *, 
 
 
 def section(plan: Plan) -> str:
-    """The page's part about one stack's models, in Markdown."""
+    """Returns the page's section on one stack's models, in Markdown."""
     title = f"### Models of stack {escape(plan.stack)}"
     models = plan.models
     if models is None:
-        return f"{title}\n\nNot looked at: this plan was saved without them."
+        return f"{title}\n\nNot checked: this plan was saved without them."
     if models.problem:
-        return f"{title}\n\nNot looked at: {code(models.problem[:500])}"
+        return f"{title}\n\nNot checked: {code(models.problem[:500])}"
     lines = [title, "", f"The endpoint follows {_move(models)} ({escape(models.source[:200])})."]
     if models.figures:
         lines += ["", "| metric | now | with this change | difference |", "|---|---|---|---|"]
@@ -98,11 +98,11 @@ def _move(models: Models) -> str:
 
 
 def _follows(channel: str, version: _Version | None) -> str:
-    return f"channel {channel}, " + ("at which there is no version" if version is None else f"version {version.number}")
+    return f"channel {channel}, " + ("which has no version" if version is None else f"version {version.number}")
 
 
 def _figures(before: _Version, after: _Version) -> Iterator[Figure]:
-    """Metrics that have an interval, and by how much they differ; those of both versions."""
+    """The metrics with intervals that both versions have, and their differences."""
     for name in sorted(before.metrics.keys() & after.metrics.keys()):
         sides = [_bounded(version.metrics, name) for version in (after, before)]
         if sides[0] is None or sides[1] is None:
@@ -129,7 +129,7 @@ def _interval(value: float, bounds: tuple[float, float]) -> str:
 
 def _certificate(then: Rules, version: _Version | None, at: datetime) -> Iterator[Finding]:
     if version is None:
-        yield Finding(text=f"channel {then.channel} has no version: the endpoint would answer 503", serious=True)
+        yield Finding(text=f"channel {then.channel} has no version: the endpoint would return 503", serious=True)
         return
     needed = then.require_certificate or then.channels.get(then.channel, STRICT).certificate
     state, valid = _worth(version, at)
@@ -137,13 +137,13 @@ def _certificate(then: Rules, version: _Version | None, at: datetime) -> Iterato
     if not valid:
         consequence = ", and its endpoint does not serve one without" if then.require_certificate else ""
         consequence = consequence or (
-            ", and the channel asks for one" if needed else ", and nothing here asks for a certificate"
+            ", and the channel requires one" if needed else ", and no certificate is required"
         )
     yield Finding(text=f"version {version.number} is {state}{consequence}", serious=needed and not valid)
 
 
 def _worth(version: _Version, at: datetime) -> tuple[str, bool]:
-    """What the version's last decision is worth at this time, in words, and whether it is in force."""
+    """The state of the version's last decision at this time as text, and whether it is valid."""
     decision = version.facts["certificate"]
     if decision is None:
         return "not certified", False
@@ -165,18 +165,18 @@ def _policies(
         if old == new:
             continue
         changed = [
-            f"{each.name} {_said(getattr(old, each.name))} → {_said(getattr(new, each.name))}"
+            f"{each.name} {_shown(getattr(old, each.name))} → {_shown(getattr(new, each.name))}"
             for each in fields(ChannelPolicy)
             if getattr(old, each.name) != getattr(new, each.name)
         ]
         version = versions.get(heads.get(name, 0))
         against = [] if version is None else list(_against(new, version, at))
-        told = f"; version {version.number} in it {' and '.join(against)}" if version and against else ""
-        yield Finding(text=f"rule of channel {name}: {', '.join(changed)}{told}", serious=bool(against))
+        effect = f"; its version {version.number} {' and '.join(against)}" if version and against else ""
+        yield Finding(text=f"rule of channel {name}: {', '.join(changed)}{effect}", serious=bool(against))
 
 
 def _against(policy: ChannelPolicy, version: _Version, at: datetime) -> Iterator[str]:
-    """What speaks against the version that the channel has, by a rule."""
+    """The reasons for which a rule rejects the channel's version."""
     state, valid = _worth(version, at)
     if policy.certificate and not valid:
         yield f"is {state}"
@@ -185,20 +185,20 @@ def _against(policy: ChannelPolicy, version: _Version, at: datetime) -> Iterator
 
 
 def _gates(now: Rules, then: Rules, heads: Mapping[str, int], versions: Mapping[int, _Version]) -> Iterator[Finding]:
-    """What a changed limit would say of the versions in force, and that others hold for the next training only."""
+    """The results of active versions at changed gates; other changed gates apply to the next training only."""
     old: Mapping[str, float] = asdict(ModelGates()) | dict(now.gates.model)
     new: Mapping[str, float] = asdict(ModelGates()) | dict(then.gates.model)
     for name, gate in MODEL_GATES.items():
         if old[name] == new[name]:
             continue
         limits = f"gate {name}: {_limit(gate, old[name])} → {_limit(gate, new[name])}"
-        said = [
+        effects = [
             _would(gate, name, new[name], number, heads, versions.get(number)) for number in sorted({*heads.values()})
         ]
         yield Finding(
-            text=f"{limits}; {'; '.join(text for text, _ in said) or 'no version is in force'}. It holds for versions "
-            "that are trained from then on",
-            serious=any(fails for _, fails in said),
+            text=f"{limits}; {'; '.join(text for text, _ in effects) or 'no version is active'}. It applies to "
+            "versions that are trained from then on",
+            serious=any(fails for _, fails in effects),
         )
     for part, before, after in (
         ("gate of data", _data(now), _data(then)),
@@ -207,21 +207,21 @@ def _gates(now: Rules, then: Rules, heads: Mapping[str, int], versions: Mapping[
         for name in sorted(before.keys() | after.keys()):
             if before.get(name) != after.get(name):
                 yield Finding(
-                    text=f"{part} {name}: {_said(before.get(name))} → {_said(after.get(name))}, at the next training"
+                    text=f"{part} {name}: {_shown(before.get(name))} → {_shown(after.get(name))}, at the next training"
                 )
 
 
 def _would(
     gate: Gate, name: str, limit: float, number: int, heads: Mapping[str, int], version: _Version | None
 ) -> tuple[str, bool]:
-    """How the version in force would do at the gate, and whether it would fail."""
+    """The active version's result at the gate as text, and whether it would fail."""
     where = ", ".join(sorted(channel for channel, head in heads.items() if head == number))
     who = f"version {number} ({where})"
-    if gate.asks_nothing(limit):
-        return f"{who} would not be asked", False
+    if gate.is_off(limit):
+        return f"{who} would not be checked", False
     bound = None if version is None else version.facts["bounds"].get(name)
     if bound is None:
-        return f"how {who} would do is not known from what is stored", False
+        return f"the result of {who} is not known: the metric is not stored", False
     passes = gate.meets(bound, limit)
     return f"{who} shows {bound:.4g}, which {'passes' if passes else 'would fail'}", not passes
 
@@ -231,12 +231,12 @@ def _data(rules: Rules) -> dict[str, float]:
 
 
 def _limit(gate: Gate, value: float) -> str:
-    if gate.asks_nothing(value):
-        return "not asked"
+    if gate.is_off(value):
+        return "off"
     return f"{'at least' if gate.stricter is Stricter.HIGHER else 'at most'} {value:g}"
 
 
-def _said(value: object) -> str:
+def _shown(value: object) -> str:
     match value:
         case None:
             return "none"

@@ -1,4 +1,4 @@
-"""The page's part about models, from a stack's outputs, its settings after the change, and the registry's content."""
+"""The page's section on models, from a stack's outputs, its settings after the change, and the registry's content."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from petpark.errors import StackOutdated, describe
+from petpark.errors import StackOutdated
+from petpark.failures.failure import describe
 from petpark.preview.models.changes import Rules, found
 from petpark.preview.plan import Models
 from petpark.targets.stacks import StackOutputs, parse
@@ -20,7 +21,7 @@ _STACK = "pulumi:pulumi:Stack"
 
 
 def from_registry(stack: str, root: Path, open_target: Callable[[], Target], *, at: datetime) -> Models:
-    """As the registry has them now; a registry that cannot be read is the part's `problem`."""
+    """Returns the section from the registry's current content; a registry that cannot be read is its `problem`."""
     from petpark.preview.models import registry_facts
 
     try:
@@ -31,13 +32,13 @@ def from_registry(stack: str, root: Path, open_target: Callable[[], Target], *, 
         if failure is None:
             raise
         return Models(problem=f"the registry could not be read: {failure.message}")
-    return _part(stack, root, target.outputs, registry, "as the registry says now", at)
+    return _part(stack, root, target.outputs, registry, "from the registry, now", at)
 
 
 def from_record(record: StackRecord, root: Path, *, at: datetime) -> Models:
-    """As the deploy job recorded them."""
+    """Returns the section from the deploy job's record."""
     if record.models is None:
-        return Models(problem="the record has nothing of the registry: the deploy job could not read it")
+        return Models(problem="the record has no registry data: the deploy job could not read it")
     outputs = next((each.outputs for each in record.resources if each.type == _STACK), {})
     try:
         read = parse(record.stack, outputs)
@@ -59,11 +60,11 @@ def _part(
     except SettingsUnusable as error:
         return Models(problem=" ".join(str(error).split()))
     except (ValueError, LookupError, TypeError, AttributeError):
-        return Models(problem="what was read of the registry has an unexpected form")
+        return Models(problem="the registry's content has an unexpected format")
 
 
 def _wanted(stack: str, root: Path) -> Rules:
-    """What the settings say; gates and channels are those of the stack that owns the platform."""
+    """The declared rules; gates and channels are those of the stack that owns the platform."""
     from infra.configuration.stack_file import read_stack
 
     settings = read_stack(root, stack)

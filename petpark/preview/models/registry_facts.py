@@ -1,4 +1,4 @@
-"""What the registry holds of the versions in force, as plain facts for a page or a record."""
+"""Facts from the registry on active versions, as plain data for a page or a record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from petpark.models import model_versions
 from petpark.models.gates import EVALUATION
 from registry.gates import MODEL_GATES, open_gates
-from registry.layout import Role, blob_key
+from registry.layout.model_store import blob_key
+from registry.layout.roles import Role
 
 if TYPE_CHECKING:
     from petpark.targets.target import Target
@@ -26,16 +27,16 @@ _BOUNDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         **{name: (f"{name}_unseen_low", f"{name}_low") for name in MODEL_GATES if name.startswith("abstention_")},
     }
 )
-"""Gate -> the metrics that may hold the bound that it judges by, in `training.evaluation.gates`; the first counts."""
+"""Gate -> metrics with the bound that it compares (`training.evaluation.gates`); the first one found counts."""
 
 UNTOLD: Final = frozenset({"luck"})
-"""Gates that compare with the version in force when the training ran, so nothing that is stored says more."""
+"""Gates that compare with the version that was active during the training; stored metrics do not suffice."""
 
 
 def read(target: Target) -> dict[str, Any]:
-    """Channels, and of each version that one of them has now: metrics, bounds, open gates, the last decision.
+    """Returns the channels, and metrics, bounds, open gates and the last decision of each active version.
 
-    Nobody's name is in it. Raises the registry's errors and boto3's.
+    No names of people. Raises the registry's and boto3's errors.
     """
     heads = {name: head.version for name, head in sorted(model_versions.channel_heads(target).items())}
     return {
@@ -58,7 +59,7 @@ def _version(target: Target, number: int) -> dict[str, Any]:
 
 
 def bounds(metrics: Mapping[str, float], evaluation: Mapping[str, Any]) -> dict[str, float]:
-    """By gate the figure that it judges by, where the version's metrics or its `evaluation.json` tell it."""
+    """Returns by gate the value that it compares, if the version's metrics or its `evaluation.json` have it."""
     found = {
         gate: metrics[name]
         for gate, names in _BOUNDS.items()

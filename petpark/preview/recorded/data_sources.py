@@ -1,4 +1,4 @@
-"""Answers of the program's data sources from AWS, in the SDK's names, for a record. A reviewed table."""
+"""Results of the program's data sources from AWS, with the SDK's names, for a record. A reviewed table."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ type ClientOf = Callable[[str], Any]
 
 
 def answer(client: ClientOf, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What the data source `token` says. Raises `RecordIncomplete` for one that is not in the table, boto3's errors."""
+    """Returns the result of data source `token`. Raises `RecordIncomplete` if it is not listed, and boto3's errors."""
     if (ask := _TABLE.get(token)) is None:
         raise RecordIncomplete(
-            f"The program asks {token}, which petpark cannot record.",
+            f"The program calls {token}, which petpark cannot record.",
             next_step="Add it to the table in petpark/preview/recorded/data_sources.py.",
         )
     return ask(client, arguments)
@@ -25,7 +25,7 @@ def answer(client: ClientOf, token: str, arguments: Mapping[str, Any]) -> dict[s
 def _identity(client: ClientOf, _: Mapping[str, Any]) -> dict[str, Any]:
     """https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""
     account = str(client("sts").get_caller_identity()["Account"])
-    # Who exports is nobody's business, and would differ from one run to the next.
+    # The exporting user is private, and differs between runs.
     return {"accountId": account, "id": account}
 
 
@@ -40,7 +40,7 @@ def _parameter(client: ClientOf, arguments: Mapping[str, Any]) -> dict[str, Any]
     found = client("ssm").get_parameter(Name=name)["Parameter"]
     if found["Type"] == "SecureString":
         raise RecordIncomplete(
-            f"The parameter {name} is a secret, which a record does not hold.",
+            f"The parameter {name} is a secret, which a record does not contain.",
             next_step="Let the program read it as a setting instead.",
         )
     value = str(found["Value"])
@@ -71,4 +71,4 @@ _TABLE: Final[Mapping[str, Callable[[ClientOf, Mapping[str, Any]], dict[str, Any
     }
 )
 TOKENS: Final = frozenset(_TABLE)
-"""What can be recorded; equal to what the embedded engine answers (`type_table.DATA_SOURCES`)."""
+"""The data sources that can be recorded; equal to those of the embedded engine (`type_table.DATA_SOURCES`)."""

@@ -1,4 +1,4 @@
-"""Makes the record of a stack, in the deploy job: the exported state, and the answers that the program needs."""
+"""Makes the record of a stack in the deploy job: the exported state, and the results of data sources."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _SECONDS: Final = 300.0
 
 
 def from_cli(stack: str, root: Path) -> tuple[states.State, str]:
-    """The state that the Pulumi CLI exports, and its version. Raises `PulumiMissing`, `PulumiFailed`, …"""
+    """Returns the state that the Pulumi CLI exports, and its version. Raises `PulumiMissing`, `PulumiFailed`, …"""
     text = pulumi_cli.run(make.program(), "stack", "export", "--stack", stack, cwd=root, timeout=_SECONDS)
     return states.read(pulumi_cli.json_part(text)), make.state_version(stack, root)
 
 
 def from_file(file: Path) -> tuple[states.State, str]:
-    """An exported state in a file, and its version: the embedded engine's number, else one made from its content.
+    """Returns an exported state from a file, and its version: the embedded engine's number, else a hash of its content.
 
-    Other stacks of the embedded engine, to which the program may refer, are the files beside it. Raises
+    Other stacks of the embedded engine, to which the program may refer, are files of the same folder. Raises
     `RecordUnreadable`.
     """
     state = states.read(_text(file))
@@ -48,9 +48,9 @@ def record(
     ask: run.Ask,
     models: Mapping[str, Any] | None = None,
 ) -> tuple[StackRecord, int]:
-    """The record, and how many resources the program declares otherwise than they are deployed.
+    """Returns the record, and the number of resources whose declaration differs from their deployment.
 
-    Only what the program asks is in it. Raises `RecordIncomplete`, and what `ask` raises.
+    The record has only the data sources that the program calls. Raises `RecordIncomplete`, and the errors of `ask`.
     """
     draft = StackRecord(
         project=_project(state, stack),
@@ -71,13 +71,13 @@ def record(
 
 
 def _project(state: states.State, stack: str) -> str:
-    """The project that the state's URNs name. Raises `RecordUnreadable` for a state of nothing, or of another stack."""
+    """The project in the state's URNs. Raises `RecordUnreadable` for an empty state, or one of another stack."""
     if not state.resources:
         raise RecordUnreadable(f"Stack {stack} has no resources.", next_step=f"Deploy it: pulumi up --stack {stack}")
     named, project, _ = state.resources[0].urn.removeprefix("urn:pulumi:").split("::", 2)
     if named != stack:
         raise RecordUnreadable(
-            f"This is the state of stack {named}, not of {stack}.", next_step=f"Give --stack {named}, or another file."
+            f"This is the state of stack {named}, not of {stack}.", next_step=f"Pass --stack {named}, or another file."
         )
     return project
 

@@ -1,4 +1,4 @@
-"""The record of a stack: what a plan without account and CLI is made from. Pure, but for reading and writing a file."""
+"""The record of a stack, for plans without AWS account and CLI. Pure, except for reading and writing a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}\+?|unknown")
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedResource:
-    """A resource of the stack. `sealed`: the state keeps its properties secret, so nothing of them is here."""
+    """A resource of the stack. `sealed`: its properties are secret in the state, so none are recorded."""
 
     urn: str
     type: str
@@ -35,7 +35,7 @@ class RecordedResource:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a data source answered: the SDK's token, its arguments and its result."""
+    """The result of a data source: the SDK's token, its arguments and its result."""
 
     token: str
     arguments: Mapping[str, Any]
@@ -46,9 +46,9 @@ class Answer:
 class StackRecord:
     """A stack as it was deployed. `state` is the version of its state, `commit` the program that was deployed.
 
-    `references` are the outputs of other stacks, by the name that the program refers to. `models` is what the registry
-    held (`petpark.preview.models.registry_facts`), None if it could not be read. Raises ValueError for a version or a
-    commit that is none.
+    `references` are the outputs of other stacks, by the name in the program. `models` is the registry's content
+    (`petpark.preview.models.registry_facts`), or None if it could not be read. Raises ValueError for a malformed
+    version or commit.
     """
 
     project: str
@@ -62,12 +62,12 @@ class StackRecord:
 
     def __post_init__(self) -> None:
         if not _VERSION.fullmatch(self.state) or not _COMMIT.fullmatch(self.commit):
-            raise ValueError("no version of a state, or no commit")
+            raise ValueError("malformed state version or commit")
         if len({each.urn for each in self.resources}) < len(self.resources):
-            raise ValueError("a resource is there twice")
+            raise ValueError("duplicate resource")
 
     def to_text(self) -> str:
-        """JSON, one line a resource, the same bytes for the same facts in any order."""
+        """Returns JSON with one line per resource; the order of the facts does not change its bytes."""
         facts = asdict(self)
         lists = {
             "resources": sorted(facts.pop("resources"), key=lambda each: each["urn"]),
@@ -79,7 +79,7 @@ class StackRecord:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """The opposite of `to_text`. Raises `RecordUnreadable`."""
+        """Returns the record from the text of `to_text`. Raises `RecordUnreadable`."""
         try:
             facts: Any = json.loads(text)
             if facts.pop("format") == _FORMAT:
@@ -95,7 +95,7 @@ class StackRecord:
 
 
 def load(path: Path) -> StackRecord:
-    """The record in a file. Raises `RecordUnreadable`."""
+    """Returns the record in a file. Raises `RecordUnreadable`."""
     try:
         if path.stat().st_size > _LARGEST:
             raise RecordUnreadable(f"{path} has more than {_LARGEST:,} bytes.", next_step="Name a record.")
@@ -120,7 +120,7 @@ _STACK: Final[Mapping[str, type | tuple[type, ...]]] = {
 
 
 def _checked(facts: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]]) -> Mapping[str, Any]:
-    """`facts`, if it has these members, each of its kind. Raises TypeError, or KeyError for one that is missing."""
+    """Returns `facts` if it has these members with these types. Raises TypeError, or KeyError for a missing member."""
     if not all(isinstance(facts[name], kind) for name, kind in kinds.items()):
         raise TypeError("another form")
     return facts

@@ -29,10 +29,10 @@ type Ask = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedPreview:
-    """What came of one run. `document` has the form of `pulumi preview --json`.
+    """The result of one run. `document` has the format of `pulumi preview --json`.
 
-    `provider`: whether the AWS provider said what forces replacements; `undecided` names the changed resources of
-    which it could not.
+    `provider`: whether the AWS provider determined which changes force replacements; `undecided` names the changed
+    resources that it could not plan.
     """
 
     document: dict[str, Any]
@@ -44,22 +44,21 @@ class RecordedPreview:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader has to know about a plan that was made this way."""
+        """Returns the limits of a plan that was made this way, for its readers."""
         asked = sorted({each.token.rpartition(":")[2] for each in self.answers})
-        found = [f"data sources answered from the record: {', '.join(asked)}"] if asked else []
+        found = [f"data sources from the record: {', '.join(asked)}"] if asked else []
         if self.references:
             found.append(f"outputs of other stacks from the record: {', '.join(sorted(self.references))}")
         if self.undecided:
-            why = "the AWS provider could not plan these" if self.provider else "there was no AWS provider to ask"
-            found.append(f"each of these changes may be a replacement, for {why}: {', '.join(self.undecided)}")
+            why = "the AWS provider could not plan these" if self.provider else "the AWS provider was not available"
+            found.append(f"each of these changes may be a replacement, because {why}: {', '.join(self.undecided)}")
         return tuple(found)
 
 
 def preview(record: StackRecord, root: Path, *, ask: Ask | None = None, use_provider: bool = True) -> RecordedPreview:
-    """What the program at `root` would change in the recorded stack.
+    """Returns what the program at `root` would change in the recorded stack.
 
-    Data sources are answered by `ask`; None: from the record. Raises `RecordUnreadable` for a record of another
-    project.
+    Data sources are read with `ask`; None: from the record. Raises `RecordUnreadable` for a record of another project.
     """
     from rehearsal.engine.errors import ConfigurationRefused, EngineError
     from rehearsal.engine.recorded import program
@@ -95,7 +94,7 @@ def preview(record: StackRecord, root: Path, *, ask: Ask | None = None, use_prov
 
 @dataclass(kw_only=True)
 class _Run:
-    """Answers one run of the program; its methods are called from many threads."""
+    """The engine side of one program run; its methods are called from many threads."""
 
     record: StackRecord
     root: Path
@@ -113,7 +112,7 @@ class _Run:
         self._known = {_key(each.token, each.arguments): each for each in self.record.answers}
 
     def declared(self, goal: Goal) -> steps.Declared:
-        """The goal without types of the engine."""
+        """Returns the goal without the engine's types."""
         one = goal.record
         return steps.Declared(
             urn=one.urn,
@@ -129,7 +128,7 @@ class _Run:
         )
 
     def resource(self, goal: Goal) -> Record:
-        """The resource as the program sees it: unchanged ones as recorded, of others what the provider can tell."""
+        """Returns the resource's outputs: as recorded if unchanged, else as far as the provider can plan them."""
         from dataclasses import replace
 
         wanted, new = goal.record, self.declared(goal)
@@ -151,7 +150,7 @@ class _Run:
         return replace(wanted, outputs=gone | left | wanted.inputs, secrets=wanted.secrets | hidden, id=old.id)
 
     def _foresee(self, old: RecordedResource, wanted: Record, changed: frozenset[str]) -> frozenset[str] | None:
-        """The outputs that are known only after the change; None: it replaces the resource."""
+        """The outputs that are known only after the change; None if it replaces the resource."""
         from rehearsal.engine.errors import EngineError
         from rehearsal.engine.recorded.provider import Recorded
 
@@ -169,7 +168,7 @@ class _Run:
         return frozenset()
 
     def data_source(self, token: str, arguments: Fields) -> Fields:
-        """The recorded answer, or a fresh one."""
+        """Returns the recorded result, or a fresh one."""
         from rehearsal.engine.errors import Unsupported
 
         given = _json(arguments, self.root)
@@ -180,15 +179,15 @@ class _Run:
             found = Answer(token=token, arguments=given, result=dict(self.ask(token, given)))
         if found is None:
             raise Unsupported(
-                f"The record has no answer of {token} to {json.dumps(given, sort_keys=True)}. Without credentials this "
-                "part of the plan cannot be made; the deploy job's record will have it."
+                f"The record has no result of {token} for {json.dumps(given, sort_keys=True)}. Without credentials, "
+                "this part of the plan cannot be made; the deploy job's record will have it."
             )
         with self.lock:
             self.answers[key] = found
         return _value(found.result)
 
     def reference(self, name: str) -> Properties:
-        """The recorded outputs of another stack."""
+        """Returns the recorded outputs of another stack."""
         from rehearsal.engine.errors import StackMissing
         from rehearsal.engine.values import Properties
 
@@ -219,7 +218,7 @@ def _key(token: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _unknown(wanted: Record) -> Fields:
-    """All that a resource of this type has, known only after the deployment, but for its inputs."""
+    """All outputs of a resource, known only after the deployment, except its inputs."""
     from rehearsal.engine.translation import names
     from rehearsal.engine.values import UNKNOWN
 
@@ -227,7 +226,7 @@ def _unknown(wanted: Record) -> Fields:
 
 
 def _json(value: Any, root: Path) -> Any:
-    """A declared value as Pulumi's JSON has it."""
+    """A declared value in Pulumi's JSON."""
     from rehearsal.engine.values import UNKNOWN, UNKNOWN_MARK
 
     if value is UNKNOWN:
@@ -253,7 +252,7 @@ def _hash(value: Mapping[str, Any], root: Path) -> str:
 
 
 def _value(value: Any) -> Any:
-    """A recorded value as the program gets it: a secret is not known."""
+    """A recorded value for the program; a secret is unknown."""
     from rehearsal.engine.values import UNKNOWN
 
     if isinstance(value, Mapping):
@@ -264,7 +263,7 @@ def _value(value: Any) -> Any:
 
 
 def _hides(value: Any) -> bool:
-    """Whether it holds a secret at any depth."""
+    """Whether the value contains a secret at any depth."""
     inner: Iterator[Any] = iter(())
     if isinstance(value, Mapping):
         if SIGNATURE in value:

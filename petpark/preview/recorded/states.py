@@ -1,6 +1,6 @@
-"""The resources of a stack from what its engine exports, without secrets. Pure.
+"""The resources of a stack from its engine's export, without secrets. Pure.
 
-Two forms: `pulumi stack export` (`apitype.UntypedDeployment` of pulumi's `sdk/go/common/apitype/core.go`, version 3),
+Two formats: `pulumi stack export` (`apitype.UntypedDeployment` of pulumi's `sdk/go/common/apitype/core.go`, version 3),
 and the state file of the embedded engine (docs/design/engine.md).
 """
 
@@ -20,7 +20,6 @@ from petpark.preview.recorded.record import RecordedResource
 
 _STACK: Final = "pulumi:pulumi:Stack"
 _REFERENCE: Final = "pulumi:pulumi:StackReference"
-_INTERNAL: Final = (_REFERENCE, "pulumi:providers:")
 _ENGINE_FORMAT: Final = 2
 _HASHED: Final = re.compile(r"assets/(?P<hash>[0-9a-f]{64})")
 
@@ -31,18 +30,18 @@ _URN: Final = re.compile(r"urn:pulumi:[^:]+::[^:]+::[^:].*::.+", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What an export says. `version`: of the embedded engine, whose file has one; else empty."""
+    """An exported state. `version`: the number in the embedded engine's file; else empty."""
 
     resources: tuple[RecordedResource, ...]
     references: Mapping[str, Mapping[str, Any]]
     """Outputs of other stacks, by name."""
     outputs: Mapping[str, Any]
-    """The stack's own."""
+    """The stack's own outputs."""
     version: str = ""
 
 
 def read(text: str) -> State:
-    """The resources of an export in either form. Raises `RecordUnreadable`."""
+    """Returns the resources of an export in either format. Raises `RecordUnreadable`."""
     try:
         facts: Any = json.loads(text)
         found: State | None = None
@@ -63,14 +62,14 @@ def read(text: str) -> State:
 
 
 def _require_named(resources: tuple[RecordedResource, ...]) -> None:
-    """ValueError if a resource has no URN, or has that of another."""
+    """Raises ValueError if a resource has no URN, or two resources have the same."""
     urns = [each.urn for each in resources]
     if len(set(urns)) < len(urns) or not all(map(_URN.fullmatch, urns)):
-        raise ValueError("no URN, or one of two resources")
+        raise ValueError("missing or duplicate URN")
 
 
 def version_of(resources: tuple[RecordedResource, ...]) -> str:
-    """A version for a state whose export has none: from its content."""
+    """Returns a version made from the content, for an export without one."""
     spelled = sorted(json.dumps(vars(each), sort_keys=True) for each in resources)
     return f"sha256-{hashlib.sha256(json.dumps(spelled).encode()).hexdigest()[:16]}"
 
@@ -136,7 +135,7 @@ def _of_engine(entries: list[Mapping[str, Any]]) -> Iterator[RecordedResource]:
 
 
 def _with_hash(value: Any, field: Any) -> Any:
-    """An asset with the hash that its path in the provider's state ends with."""
+    """An asset with the hash at the end of its path in the provider's state."""
     found = _HASHED.fullmatch(field) if isinstance(field, str) else None
     if found and isinstance(value, Mapping) and SIGNATURE in value:
         return {**value, "hash": found["hash"]}
@@ -144,7 +143,7 @@ def _with_hash(value: Any, field: Any) -> Any:
 
 
 def _open(value: Any) -> Any:
-    """A value without secrets and without paths of the machine that deployed."""
+    """A value without secrets and without paths of the deploying machine."""
     if isinstance(value, Mapping):
         if value.get(SIGNATURE) in ASSETS:
             return asset(value)
@@ -155,6 +154,6 @@ def _open(value: Any) -> Any:
 
 
 def asset(value: Mapping[str, Any]) -> dict[str, Any]:
-    """What identifies an asset: its kind, its file's name and the SHA-256 of its content."""
+    """Returns an asset's kind, file name and SHA-256 of its content."""
     kept = {SIGNATURE: value[SIGNATURE], "hash": str(value.get("hash", ""))}
     return {**kept, "path": Path(str(value["path"])).name} if value.get("path") else kept

@@ -1,6 +1,6 @@
-"""What a program declares, compared with a record: a document in the form of `pulumi preview --json`. Pure.
+"""A program's declarations compared with a record, in the format of `pulumi preview --json`. Pure.
 
-Only inputs are compared: what the program says, not what AWS computes.
+Only inputs are compared, which the program declares, not outputs that AWS computes.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from petpark.preview.pulumi_json import leaves
 from petpark.preview.recorded.record import RecordedResource
 
 _DEFAULTS: Final = "__defaults"
-"""Names of the inputs beside it that the official provider filled in (`defaultsKey` of pulumi-terraform-bridge)."""
+"""Key with the names of inputs that the official provider filled in (`defaultsKey` of pulumi-terraform-bridge)."""
 _ALL_TAGS: Final = "tagsAll"
 _REGION: Final = "region"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
-    """A resource as the program declares it: inputs as Pulumi's JSON has them, secrets as `[secret]`.
+    """A declared resource: inputs in Pulumi's JSON, secrets as `[secret]`.
 
-    `aliases` are URNs under which it may be recorded; `refers` the URNs from which the value of an input comes.
+    `aliases` are URNs under which it may be recorded; `refers` are the URNs of resources that its inputs refer to.
     """
 
     urn: str
@@ -37,7 +37,7 @@ class Declared:
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderSettings:
-    """What the stack's provider gives to every resource, of which no resource declares anything."""
+    """What the stack's provider adds to every resource without a declaration."""
 
     region: str = ""
     default_tags: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -45,7 +45,7 @@ class ProviderSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What differs in one resource: inputs before and after, without defaults; `names`: the top-level ones."""
+    """The difference of one resource: inputs before and after, without defaults; `names`: the top-level names."""
 
     before: Mapping[str, Any]
     after: Mapping[str, Any]
@@ -53,12 +53,12 @@ class Difference:
 
 
 def recorded_as(declared: Declared, by_urn: Mapping[str, RecordedResource]) -> RecordedResource | None:
-    """The recorded resource that `declared` goes on with: under its URN, or under an alias."""
+    """Returns the recorded resource of `declared`, by its URN or an alias."""
     return next((by_urn[urn] for urn in (declared.urn, *declared.aliases) if urn in by_urn), None)
 
 
 def difference(old: RecordedResource, new: Declared, provider: ProviderSettings) -> Difference:
-    """What differs between what was recorded and what is declared; nothing in a sealed resource."""
+    """Returns the difference between record and declaration; empty for a sealed resource."""
     if old.sealed:
         return Difference(before=new.inputs, after=new.inputs, names=frozenset())
     # Since version 7 the official provider writes its region into each resource.
@@ -68,7 +68,7 @@ def difference(old: RecordedResource, new: Declared, provider: ProviderSettings)
     all_tags = old.outputs.get(_ALL_TAGS)
     if isinstance(all_tags, Mapping):
         for side, tags in ((before, all_tags), (after, provider.default_tags)):
-            side |= {_ALL_TAGS: more} if (more := _beside(tags, side.get("tags"))) else {}
+            side |= {_ALL_TAGS: more} if (more := _without(tags, side.get("tags"))) else {}
     shown = leaves(before), leaves(after)
     changed = {path for path in shown[0].keys() | shown[1].keys() if shown[0].get(path) != shown[1].get(path)}
     return Difference(before=before, after=after, names=frozenset(map(top, changed)))
@@ -82,9 +82,9 @@ def document(
     forcing: Mapping[str, frozenset[str]],
     errors: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The preview. `forcing`: by URN, the top-level inputs that force a replacement.
+    """Returns the preview. `forcing`: by URN, the top-level inputs that force a replacement.
 
-    With `errors` the program did not declare everything, so nothing counts as deleted.
+    With `errors` the declaration is incomplete, so no resource counts as deleted.
     """
     by_urn = {each.urn: each for each in recorded}
     steps: list[dict[str, Any]] = []
@@ -144,7 +144,7 @@ def _new(new: Declared, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_defaults(recorded: Any, declared: Any) -> Any:
-    """`recorded` without what the provider filled in, where the program does not declare it."""
+    """Returns `recorded` without the provider's defaults that the program does not declare."""
     if isinstance(recorded, Mapping):
         given: Mapping[str, Any] = declared if isinstance(declared, Mapping) else {}
         defaults = set(recorded.get(_DEFAULTS) or ())
@@ -160,12 +160,12 @@ def _without_defaults(recorded: Any, declared: Any) -> Any:
     return recorded
 
 
-def _beside(tags: Mapping[str, Any], given: Any) -> dict[str, Any]:
-    """Those of `tags` that are not among the `given` ones."""
+def _without(tags: Mapping[str, Any], given: Any) -> dict[str, Any]:
+    """Returns `tags` without the `given` ones."""
     names: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     return {name: value for name, value in tags.items() if name not in names}
 
 
 def top(path: str) -> str:
-    """The top-level property of a path."""
+    """Returns the top-level property of a path."""
     return path.split(".", 1)[0].split("[", 1)[0]

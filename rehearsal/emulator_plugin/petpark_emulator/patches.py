@@ -17,8 +17,10 @@ def apply() -> None:
     from petpark_emulator import connections, retries
     from petpark_emulator.access import enforcement
     from petpark_emulator.aws import (
+        alarms,
         autoscaling,
         budgets,
+        events,
         fleets,
         instances,
         launch_templates,
@@ -41,7 +43,15 @@ def apply() -> None:
     ):
         module.apply()
     # These would load much that a rehearsal may never use, or too early.
-    _when_loaded({"s3": object_versions.apply, "sqs": queues.apply, "stepfunctions": step_functions.apply})
+    _when_loaded(
+        {
+            "cloudwatch": alarms.apply,
+            "events": events.apply,
+            "s3": object_versions.apply,
+            "sqs": queues.apply,
+            "stepfunctions": step_functions.apply,
+        }
+    )
     if os.environ["PETPARK_EMULATOR_ENFORCE_IAM"] == "1":
         enforcement.apply()
     retries.apply()  # last, to be asked first: what was answered was allowed

@@ -24,7 +24,7 @@ def apply() -> None:
     _run_from_templates()
     _read_back()
     _filter_by_id()
-    _tell_changes()
+    _publish_changes()
 
 
 def _keep_templates_as_given() -> None:
@@ -146,7 +146,7 @@ def _filter_by_id() -> None:
     ec2._matches_filters = matches_filters
 
 
-def _tell_changes() -> None:
+def _publish_changes() -> None:
     from ministack.services import ec2, eventbridge
 
     def telling(original: Any) -> Any:

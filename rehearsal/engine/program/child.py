@@ -53,13 +53,13 @@ def main(address: str, directory: str, program: str) -> int:
         print(error, file=sys.stderr)
         return PROGRAM_REFUSED
     except Exception as error:  # noqa: BLE001 — whatever the program raises is the program's failure
-        print(_told(error, directory), file=sys.stderr)
+        print(_error_text(error, directory), file=sys.stderr)
         return PROGRAM_CRASHED
     return 0
 
 
-def _told(error: Exception, directory: str) -> str:
-    """The error with the program's own lines of its traceback; the SDK's inner life helps nobody."""
+def _error_text(error: Exception, directory: str) -> str:
+    """The error with the program's own lines of its traceback, without the SDK's internal ones."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -58,7 +58,7 @@ class Registrar(Protocol):
         ...
 
     def fail(self) -> None:
-        """Let no further step begin."""
+        """Start no more steps."""
         ...
 
 

@@ -1,1 +1,1 @@
-"""Runs the Pulumi program against recorded state: nothing is deployed, and nothing outside this machine is asked."""
+"""Runs the Pulumi program against recorded state: nothing is deployed, and nothing remote is contacted."""

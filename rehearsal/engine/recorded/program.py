@@ -106,7 +106,7 @@ class _Registrar:
     def register(self, goal: Goal) -> Record:
         """The resource as it will look."""
         if self._failed.is_set():
-            raise Cancelled("An earlier resource failed; this one was not looked at.")
+            raise Cancelled("An earlier resource failed; this one was not checked.")
         with self._lock:
             if goal.record.urn in self._goals:
                 raise EngineError(
@@ -120,7 +120,7 @@ class _Registrar:
         """Outputs of components and of the stack change no resource."""
 
     def fail(self) -> None:
-        """Let no further resource be registered."""
+        """Register no more resources."""
         self._failed.set()
 
     def ended_early(self) -> bool:

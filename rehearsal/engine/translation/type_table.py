@@ -194,6 +194,13 @@ _MESSAGING = (
         find="{event_bus_name}/{rule}/{target_id}",
         repeatable=True,
     ),
+    _type("cloudwatch/eventConnection:EventConnection", "cloudwatch_event_connection", Autoname(64), find="{name}"),
+    _type(
+        "cloudwatch/eventApiDestination:EventApiDestination",
+        "cloudwatch_event_api_destination",
+        Autoname(64),
+        find="{name}",
+    ),
     _type(
         "sns/topic:Topic",
         "sns_topic",

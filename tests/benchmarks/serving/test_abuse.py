@@ -8,20 +8,20 @@ from rich.console import Console
 
 from benchmarks.serving import abuse as benchmark
 from benchmarks.support.serving.abuse import kinds
-from benchmarks.support.serving.endpoint_fixture import stand
+from benchmarks.support.serving.endpoint_fixture import endpoint_fixture
 from tests.serving.park import photo, version_files
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Without those kinds that last until the endpoint's patience of 10 or 15 s ends."""
+    """Without those kinds that last until the endpoint's timeout of 10 or 15 s."""
     monkeypatch.setattr(benchmark, "kinds", lambda photo: tuple(kind for kind in kinds(photo) if not kind.lasting))
 
 
 def test_good_callers_are_answered_while_others_go_beyond_every_limit(tmp_path, quick):
     red_cat = tmp_path / "photo.jpg"
     red_cat.write_bytes(photo(size=(320, 240)))
-    with stand(tmp_path, fast=False) as at:
+    with endpoint_fixture(tmp_path, fast=False) as at:
         at.promote(at.publish(version_files(tmp_path / "version"), run="1"))
         with at.endpoint("endpoint") as endpoint:
             found = benchmark.abuse(endpoint, red_cat, rate=20, rounds=1, seconds=2, every=0.2)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.support.serving.bad_clients import manners
-from benchmarks.support.serving.endpoint_fixture import stand, wait_until
+from benchmarks.support.serving.endpoint_fixture import endpoint_fixture, wait_until
 from benchmarks.support.serving.soak import Soak
 from benchmarks.support.serving.timetable import Plan
 from tests.serving.park import photo, version_files
@@ -25,7 +25,7 @@ SHORT = Plan(
     measuring=1,
     manner_every=0.2,
     leak_mb_a_minute=float("inf"),  # seconds say nothing of that
-    patience=60,
+    timeout=60,
 )
 
 
@@ -37,7 +37,7 @@ def red_cat(tmp_path: Path) -> Path:
 
 
 def test_good_callers_get_their_answers_while_versions_store_and_other_callers_do_what_they_want(tmp_path, red_cat):
-    with stand(tmp_path, fast=False) as at:
+    with endpoint_fixture(tmp_path, fast=False) as at:
         versions = [
             at.publish(version_files(tmp_path / str(sharpness), sharpness=sharpness), run=str(sharpness))
             for sharpness in (4.0, 5.0)
@@ -59,7 +59,7 @@ def test_good_callers_get_their_answers_while_versions_store_and_other_callers_d
 
             def kill_under_load(before: float) -> None:
                 assert endpoint.process
-                wait_until(lambda: endpoint.metric(ANSWERED) > before + 20, SHORT.patience)
+                wait_until(lambda: endpoint.metric(ANSWERED) > before + 20, SHORT.timeout)
                 endpoint.process.kill()
 
             told: list[str] = []
@@ -69,7 +69,7 @@ def test_good_callers_get_their_answers_while_versions_store_and_other_callers_d
                 if len(told) == 1:  # the full load is measured, and callers begin, however long that takes here
                     threading.Thread(target=kill_under_load, args=(endpoint.metric(ANSWERED),)).start()
 
-            plan = Plan(seconds=2 * SHORT.patience, most_per_second=1_000, measuring=0.5)
+            plan = Plan(seconds=2 * SHORT.timeout, most_per_second=1_000, measuring=0.5)
             doomed = Soak(at, endpoint, versions, red_cat, plan, tell=tell).run()
             assert "the endpoint ended" in doomed.unasked
             assert any(line.startswith("good callers: status 0") for line in doomed.unasked)

@@ -12,7 +12,7 @@ from camera.delivery.forward import Forwarder
 from camera.delivery.spool import Spool
 from camera.telemetry import AgentMetrics
 from registry.errors import StoreRefused, StoreUnavailable
-from registry.layout import EVENT_PICTURES, EVENTS
+from registry.layout.data_lake import EVENT_PICTURES, EVENTS
 from registry.store.memory_store import MemoryStore
 from tests.camera.conftest import Hands
 from tests.camera.delivery.test_spool import MANY, event

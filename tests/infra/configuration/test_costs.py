@@ -44,7 +44,10 @@ def test_the_owner_of_the_platform_pays_for_keys_and_photos():
     keys = 2 * HERE.service("kms_key_month") + 10 * HERE.service("kms_10k_requests")
     requests = 100 * (HERE.service("s3_1k_writes") + HERE.service("s3_1k_reads"))
     photos = 50 * HERE.service("s3_gb_month") + requests
-    assert total(TEST) - total(other) == pytest.approx(keys + photos)
+    watched = (24 + 1 + 2 * 3) * HERE.service("alarm_month") + (1 + 2 * 3) * HERE.service("metric_month")
+    jobs = 2 * 730 / 6 + 1 + 730 / 24  # comparisons of two stacks, monthly reports, monitoring pages
+    scheduled = jobs * 10 / 60 * (HERE.instance_hour("c7i.xlarge") + HERE.service("public_ipv4_hour"))
+    assert total(TEST) - total(other) == pytest.approx(keys + photos + watched + scheduled)
 
 
 def test_an_hour_of_training_grows_with_its_instances():
@@ -122,14 +125,38 @@ def test_what_the_program_makes_and_aws_charges_for_is_in_the_sum(deployments):
         counts = {name: sum(r.type.endswith(f":{name}") for r in deployment.resources) for name in charged}
         alarms = [resource for resource in deployment.resources if resource.type.endswith(":MetricAlarm")]
         read = sum(len(alarm.inputs["metricQueries"]) - 1 for alarm in alarms if alarm.inputs.get("metricQueries"))
-        assert sum("metricName" in alarm.inputs for alarm in alarms) <= costs.ALARMS
+        owner = deployment.stack == "test"
+        found = 2 * costs.FOUND_METRICS if owner else 0
+        single = sum("metricName" in alarm.inputs for alarm in alarms)
+        assert single <= costs.ALARMS + (costs.SPENDING_METRICS + found if owner else 0)
         kind = {"test": TEST, "prod": PROD}[deployment.stack].endpoint.kind
-        assert read == costs.WINDOWS * costs.OBJECTIVE_METRICS[kind]
+        of_machines = costs.MACHINE_METRICS if owner else 0
+        assert read == costs.WINDOWS * costs.OBJECTIVE_METRICS[kind] + of_machines
         assert counts["CompositeAlarm"] == costs.NOTIFYING
         assert counts["Dashboard"] == 1
-        assert counts["LogMetricFilter"] == costs.METRICS[kind]
+        assert counts["LogMetricFilter"] == costs.METRICS[kind] + found
         assert counts["Key"] == (2 if deployment.stack == "test" else 0)
         assert made & unpriced <= {"VpcEndpoint"}, "the gateway endpoint of S3 is free; price what is new"
+
+
+def test_each_scheduled_job_costs_as_often_as_it_runs():
+    """Every schedule's frequency is tested in `test_schedules.py`."""
+
+    def usd(name, **changes):
+        pipeline = dataclasses.replace(TEST.pipeline, **changes)
+        items = costs.monthly(dataclasses.replace(TEST, pipeline=pipeline), TABLE)
+        return sum(item.month for item in items if name in item.name)
+
+    for name, setting in (
+        ("comparisons", "drift_schedule"),
+        ("monthly reports", "report_schedule"),
+        ("monitoring pages", "monitoring_schedule"),
+    ):
+        monthly = usd(name, **{setting: "cron(0 6 1 * ? *)"})
+        assert monthly > 0
+        assert usd(name, **{setting: "cron(0 6 L * ? *)"}) == pytest.approx(monthly)
+        assert usd(name, **{setting: "cron(0 6,18 1 * ? *)"}) == pytest.approx(2 * monthly)
+        assert usd(name, **{setting: None}) == 0
 
 
 def test_the_figures_in_the_readme_are_those_that_the_command_prints():

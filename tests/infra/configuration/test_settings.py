@@ -1,17 +1,20 @@
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.configuration.settings import SettingsInvalid, StackSettings, read, require_tags
+from infra.configuration.settings import SettingsInvalid, StackSettings, read, require_stacks, require_tags
 from registry.channel_policy import ChannelPolicy
 from registry.gates import CHECKS, DATA_GATES, MODEL_GATES, StackGates
 from tests.infra.conftest import configuration, shipped
 
 TEST = {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": []}
+UNRELEASED = '{"prod_stack": "none"}'
+"""The pipeline ends with the certificate, so it needs no channel but that of the test endpoint."""
 PROD = {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": []}
 
 
@@ -33,6 +36,50 @@ def test_what_is_none_is_absent():
     settings = _read(_values())
     assert settings.alarm_email is None
     assert settings.endpoint.tls_certificate is None
+
+
+@pytest.mark.parametrize("key", ["chat_webhook", "pager_url"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("http://hooks.example.org/x", "ftp://hooks.example.org", "hooks.example.org/x", "https://", "https:///x"),
+        *(
+            "https://localhost/x",
+            "https://ana:secret@example.org/x",
+            "https://example.org/x#y",
+            "https://example.org/*",
+        ),
+        *("https://example.org/a b", "https://example.org/%zz", "https://é.example/x", "https://[::1]/x", ""),
+        *("https://example.org/" + "x" * 2000, "https://example.org/x\n", "https://" + "a." * 5000),
+    ],
+)
+def test_an_address_that_sns_and_eventbridge_would_refuse_is_refused_and_not_shown(key: str, address: str):
+    with pytest.raises(SettingsInvalid, match=rf"{key} is '\(hidden\)'; expected an https address"):
+        _read(_values(**{key: address}))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
+        "https://events.pagerduty.com/integration/0123/enqueue",
+        "https://api.eu.opsgenie.com/v1/json/amazonsns?apiKey=01-23",
+        "https://example.webhook.office.com:443/webhookb2/a@b/IncomingWebhook/c%20d?sig=a_b-c~d&sv=1.0",
+    ],
+)
+def test_addresses_of_services_are_taken(address: str):
+    assert _read(_values(chat_webhook=address)).chat_webhook == address
+
+
+def test_a_chat_without_its_address_is_named_with_the_command():
+    with pytest.raises(SettingsInvalid, match="alarm_actions is 'chat'; expected chat_webhook as well: pulumi config"):
+        _read(_values(alarm_actions='{"page": ["chat"]}'))
+
+
+def test_a_pipeline_that_would_move_an_undeclared_channel_is_refused_before_it_trains():
+    with pytest.raises(SettingsInvalid, match=r"pipeline\.prod_channel is 'pord'; expected one of channels: .*prod"):
+        _read(_values(pipeline='{"prod_channel": "pord"}'))
+    assert _read(_values(pipeline='{"prod_channel": "pord", "prod_stack": "none"}')).pipeline.prod_stack is None
 
 
 @pytest.mark.parametrize(
@@ -133,8 +180,8 @@ def test_training_instance_types_keep_their_order():
     assert [kind.name for kind in found.instance_types] == ["g6.xlarge", "g5.2xlarge"]
 
 
-def _channels(channels: Mapping[str, Any], stack: str = "test") -> StackSettings:
-    return _read(_values(stack, channels=json.dumps(channels)))
+def _channels(channels: Mapping[str, Any], stack: str = "test", **changes: str) -> StackSettings:
+    return _read(_values(stack, channels=json.dumps(channels), **changes))
 
 
 def test_a_channel_says_what_it_asks_of_whoever_moves_it():
@@ -142,8 +189,11 @@ def test_a_channel_says_what_it_asks_of_whoever_moves_it():
         "test": ChannelPolicy(certificate=False, two_people=False, gates=False),
         "prod": ChannelPolicy(certificate=True, two_people=True),
     }
-    changed = _channels({"test": TEST, "prod": PROD | {"metric": "accuracy", "movers": ["anna", "ben@park.example"]}})
-    assert changed.channels["prod"] == ChannelPolicy(metric="accuracy", movers=("anna", "ben@park.example"))
+    changed = _channels(
+        {"test": TEST, "field": PROD | {"metric": "accuracy", "movers": ["anna", "ben@park.example"]}},
+        pipeline=UNRELEASED,
+    )
+    assert changed.channels["field"] == ChannelPolicy(metric="accuracy", movers=("anna", "ben@park.example"))
 
 
 def test_only_the_owner_of_the_registry_declares_channels():
@@ -155,7 +205,7 @@ def test_only_the_owner_of_the_registry_declares_channels():
 def test_the_owner_declares_the_channel_that_its_endpoint_follows():
     with pytest.raises(SettingsInvalid, match="channels is 'prod'; expected test among them"):
         _channels({"prod": PROD})
-    assert set(_channels({"test": TEST}).channels) == {"test"}
+    assert set(_channels({"test": TEST}, pipeline=UNRELEASED).channels) == {"test"}
 
 
 @pytest.mark.parametrize(
@@ -165,6 +215,8 @@ def test_the_owner_declares_the_channel_that_its_endpoint_follows():
         ({"certificate": True}, "it has the keys certificate; expected"),
         (PROD | {"certificate": "yes"}, "`certificate` is 'yes'"),
         (PROD | {"metric": 3}, "`metric` is 3"),
+        (PROD | {"metric": "acuracy"}, "`metric` is 'acuracy'; expected accuracy, balanced_accuracy, "),
+        (PROD | {"metric": "calibration_error"}, "`metric` is 'calibration_error'; expected accuracy, "),
         (PROD | {"movers": "anna"}, "`movers` is 'anna'"),
         (PROD | {"movers": ["anna*"]}, r"`movers` is \['anna\*'\]"),
     ],
@@ -206,11 +258,11 @@ def test_photos_come_from_nowhere_else_unless_the_owner_of_the_platform_says_so(
 def test_more_movers_than_a_buckets_policy_can_name_are_refused():
     def named(count: int) -> str:
         movers = [f"somebody.with.a.name{number}@park.example" for number in range(count)]
-        return json.dumps({"test": {**TEST, "movers": movers}, "prod": {**PROD, "movers": movers}})
+        return json.dumps({"test": TEST, "field": {**PROD, "movers": movers}, "zoo": {**PROD, "movers": movers}})
 
-    assert len(_read(_values(channels=named(100))).channels["prod"].movers) == 100
+    assert len(_read(_values(channels=named(100), pipeline=UNRELEASED)).channels["zoo"].movers) == 100
     with pytest.raises(SettingsInvalid, match=r"channels.* at most 20,480 characters"):
-        _read(_values(channels=named(200)))
+        _read(_values(channels=named(200), pipeline=UNRELEASED))
 
 
 def test_more_photo_sources_than_a_roles_policy_can_hold_are_refused():
@@ -350,7 +402,32 @@ def test_tags_of_another_stack_or_without_a_day_are_refused(key, value):
         require_tags(json.dumps({"tags": changed}), project="petpark", stack="ana")
 
 
+def test_a_pipeline_that_names_a_stack_without_a_file_is_refused(tmp_path: Path):
+    for name in ("Pulumi.yaml", "Pulumi.test.yaml", "Pulumi.prod.yaml"):
+        (tmp_path / name).touch()
+    require_stacks(_read(_values()), project=tmp_path)
+    wrong = json.dumps({"prod_stack": "prodd", "drift_stacks": ["test", "porto"]})
+    with pytest.raises(SettingsInvalid) as refused:
+        require_stacks(_read(_values(pipeline=wrong)), project=tmp_path)
+    assert "petpark:pipeline.prod_stack has 'prodd'; expected a stack with a file Pulumi.prodd.yaml: prod, test" in str(
+        refused.value
+    )
+    assert "drift_stacks has 'porto'" in str(refused.value)
+    require_stacks(_read(_values("prod")), project=tmp_path / "elsewhere")  # the pipeline is its owner's
+
+
 @given(st.none() | st.text() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps))
 def test_whatever_stands_for_the_tags_is_refused_in_a_sentence(text):
     with pytest.raises(SettingsInvalid, match="aws:defaultTags"):
         require_tags(text, project="petpark", stack="test")
+
+
+def test_a_channel_that_the_pipeline_moves_has_no_movers_unless_people_make_that_move():
+    closed = PROD | {"movers": ["vera"]}
+    with pytest.raises(SettingsInvalid, match=r"channels\.prod\.movers is 'vera'; expected .*prod_stack: none"):
+        _read(_values(channels=json.dumps({"test": TEST, "prod": closed})))
+    with pytest.raises(SettingsInvalid, match=r"channels\.test\.movers is 'vera'"):
+        _read(_values(channels=json.dumps({"test": TEST | {"movers": ["vera"]}, "prod": PROD})))
+    without = json.dumps({"prod_stack": "none"})
+    settings = _read(_values(channels=json.dumps({"test": TEST, "prod": closed}), pipeline=without))
+    assert settings.channels["prod"].movers == ("vera",)

@@ -19,7 +19,7 @@ from infra.configuration.settings_reader import SettingsInvalid
 from infra.delivery.settings import DeliverySettings, read
 from infra.policies import AUDIENCE, GITHUB, Deploying, Document
 from tests.infra.conftest import ACCOUNT, ROOT, Deployment, run_project, shipped
-from tests.infra.documents import as_list
+from tests.infra.documents import as_list, unknown_names
 from tests.infra.test_calls import named, needed, operations
 
 PROJECT = ROOT / "infra" / "delivery"
@@ -175,7 +175,9 @@ def test_only_the_owner_of_the_platform_creates_buckets_keys_and_operator_roles(
     assert actions(*owner.values()) - actions(*other.values()) == of_owner - actions(*other.values())
     assert {"s3:CreateBucket", "kms:CreateKey", "states:CreateStateMachine"} <= of_owner
     changed = [each["Resource"] for each in other["roles"]["Statement"] if "iam:PutRolePolicy" in each["Action"]]
-    assert changed == [[f"arn:aws:iam::{ACCOUNT}:{kind}/endpoint-*" for kind in ("role", "instance-profile")]]
+    names = ("actions-*", "endpoint-*")
+    arns = [f"arn:aws:iam::{ACCOUNT}:{kind}/{name}" for name in names for kind in ("role", "instance-profile")]
+    assert changed == [arns]
 
 
 def test_no_role_of_delivery_can_change_a_role_of_delivery(account: Deployment) -> None:
@@ -254,6 +256,10 @@ def test_a_used_up_budget_denies_starting_to_those_who_start(account: Deployment
     assert action["actionThreshold"] == {"actionThresholdType": "PERCENTAGE", "actionThresholdValue": 100}
     told = action["definition"]["iamActionDefinition"]
     assert told["roles"] == ["delivery-deploy-test-0a1b2c3", "operators-publisher-0a1b2c3"]
+    assert (action["actionType"], action["notificationType"]) == ("APPLY_IAM_POLICY", "ACTUAL")
+    (subscriber,) = action["subscribers"]
+    assert subscriber == {"subscriptionType": "SNS", "address": f"arn:aws:sns:eu-west-1:{ACCOUNT}:budgets-alarms"}
+    assert action["budgetName"] == account.named("budgets-test", "aws:budgets/budget:Budget").name + "-0a1b2c3"
     (denied,) = policies.start_nothing()["Statement"]
     assert denied["Effect"] == "Deny"
     assert "ec2:RunInstances" in denied["Action"]
@@ -267,6 +273,10 @@ def test_the_acting_role_attaches_that_policy_to_those_roles_and_does_nothing_el
     assert len(statement["Resource"]) == 3
     assert not [arn for arn in statement["Resource"] if "*" in arn]
     assert list(statement["Condition"]["ArnEquals"]) == ["iam:PolicyARN"]
+
+
+def test_every_part_of_an_input_has_a_name_that_the_provider_knows(account: Deployment) -> None:
+    assert unknown_names(account) == set()
 
 
 def test_someone_hears_of_the_budgets(account: Deployment) -> None:

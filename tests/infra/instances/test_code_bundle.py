@@ -1,3 +1,4 @@
+import ast
 import hashlib
 import os
 import tempfile
@@ -95,6 +96,21 @@ def test_the_repository_itself_can_be_bundled(tmp_path):
     path, _ = build(root, tmp_path)
     with zipfile.ZipFile(path) as bundle:
         names = set(bundle.namelist())
-    assert {"bootstrap.sh", "registry/layout.py", "requirements/training.txt", "requirements/serving.txt"} <= names
+    assert {"bootstrap.sh", "registry/layout/jobs.py", "requirements/training.txt", "requirements/serving.txt"} <= names
     assert {"requirements/tools.txt", "petpark/worker/__main__.py"} <= names
     assert not [name for name in names if name.startswith(("infra", "rehearsal", "tests", "."))]
+
+
+def test_a_job_has_every_package_of_ours_that_it_imports(tmp_path):
+    """The worker, and the pages that it writes, at whatever place they import it."""
+    root = Path(__file__).resolve().parents[3]
+    ours = {each.name for each in root.iterdir() if (each / "__init__.py").exists()}
+    imported: set[str] = set()
+    for folder in ("petpark/worker", "petpark/reports"):
+        for file in (root / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    imported.add(node.module.partition(".")[0])
+                elif isinstance(node, ast.Import):
+                    imported |= {each.name.partition(".")[0] for each in node.names}
+    assert {"monitoring", "registry"} <= imported & ours <= set(CONTENT)

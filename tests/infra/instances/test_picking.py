@@ -129,7 +129,7 @@ def test_a_need_is_read_whatever_the_order_of_its_parts(values, random):
         ("1e3 vCPU", "'1e3 vCPU' is not understood"),
         ("٨ vCPU", "'٨ vCPU' is not understood"),
         ("1.5 USD/h", "'1.5 USD/h' is not understood"),
-        ("0 vCPU", "'0 vCPU' asks for nothing"),
+        ("0 vCPU", "'0 vCPU' requires nothing"),
         ("8 vCPU, 4 vCPU", "'4 vCPU' states again"),
         ("x86_64, arm64", "'arm64' states again"),
     ],

@@ -14,10 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.instances.user_data import LIMIT_BYTES, Bundle, job_script, serving_script, training_script
-from registry.layout import Variable
+from infra.instances.user_data import LIMIT_BYTES, Bundle, job_script, serving_script
+from registry.layout.variables import Variable
 
-BOOTSTRAP = 'echo "bootstrap $1 job=${PETPARK_JOB:-none} model=$PETPARK_MODEL region=$AWS_DEFAULT_REGION"\n'
+BOOTSTRAP = (
+    'echo "bootstrap $1 job=${PETPARK_JOB:-none} attempt=${PETPARK_ATTEMPT:-none} '
+    'model=$PETPARK_MODEL region=$AWS_DEFAULT_REGION"\n'
+)
 LONG = "b" * 63
 GROUP = "/petpark/test/x"
 PLACES: dict[Variable, str] = {
@@ -44,7 +47,7 @@ class Machine:
         self.fake(
             "curl",
             'case "$*" in *api/token*) echo TOKEN ;; *TOKEN*petpark:job) echo job-7 ;; '
-            "*TOKEN*instance-id) echo i-7 ;; *) exit 22 ;; esac",
+            "*TOKEN*petpark:attempt) echo job-7.1 ;; *TOKEN*instance-id) echo i-7 ;; *) exit 22 ;; esac",
         )
         # `timeout` is what it is, but tells of its calls. What is sent to S3 or CloudWatch lies below `sent`.
         self.fake("timeout", 'exec /usr/bin/timeout "$@"')
@@ -89,13 +92,9 @@ esac""",
             bundle.writestr("bootstrap.sh", f"echo {shlex.quote(said)}; exit {status}\n")
         return hashlib.sha256(self.bundle.read_bytes()).hexdigest()
 
-    def training(self, sha256: str | None = None, environment: Mapping[Variable, str] = PLACES) -> str:
+    def job(self, sha256: str | None = None, environment: Mapping[Variable, str] = PLACES) -> str:
         bundle = Bundle(bucket="work", key="code/test/x.zip", sha256=sha256 or self.sha256)
-        return training_script(region="eu-west-1", bundle=bundle, environment=environment, max_minutes=90)
-
-    def job(self) -> str:
-        bundle = Bundle(bucket="work", key="code/test/x.zip", sha256=self.sha256)
-        return job_script(region="eu-west-1", bundle=bundle, environment=PLACES, max_minutes=90)
+        return job_script(region="eu-west-1", bundle=bundle, environment=environment, max_minutes=90)
 
     def serving(self, sha256: str | None = None) -> str:
         bundle = Bundle(bucket="work", key="code/test/x.zip", sha256=sha256 or self.sha256)
@@ -107,19 +106,19 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-@pytest.mark.parametrize("purpose", ["training", "serving"])
+@pytest.mark.parametrize("purpose", ["job", "serving"])
 def test_a_busy_machine_waits_longer_for_its_credentials_than_the_sdks_would(machine, purpose):
     with zipfile.ZipFile(machine.bundle, "w") as bundle:
         bundle.writestr("bootstrap.sh", "env | grep ^AWS_METADATA_SERVICE | sort\n")
     machine.sha256 = hashlib.sha256(machine.bundle.read_bytes()).hexdigest()
-    done = machine.run(machine.training() if purpose == "training" else machine.serving())
+    done = machine.run(machine.job() if purpose == "job" else machine.serving())
     assert "AWS_METADATA_SERVICE_NUM_ATTEMPTS=5\nAWS_METADATA_SERVICE_TIMEOUT=5\n" in done.stdout
 
 
-def test_training_sets_its_watchdog_runs_the_tagged_job_and_ends_the_instance(machine):
-    done = machine.run(machine.training())
+def test_a_job_sets_its_watchdog_runs_the_tagged_job_and_ends_the_instance(machine):
+    done = machine.run(machine.job())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "bootstrap training job=job-7 model=pets region=eu-west-1" in done.stdout
+    assert "bootstrap job job=job-7 attempt=job-7.1 model=pets region=eu-west-1" in done.stdout
     assert machine.calls[0] == "shutdown -h +90"
     assert machine.calls[-1] == "shutdown -h now"
     assert machine.calls.count("shutdown -h now") == 1
@@ -128,7 +127,7 @@ def test_training_sets_its_watchdog_runs_the_tagged_job_and_ends_the_instance(ma
 def test_serving_starts_and_leaves_the_instance_running(machine):
     done = machine.run(machine.serving())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "bootstrap serving job=none model=pets" in done.stdout
+    assert "bootstrap serving job=none attempt=none model=pets" in done.stdout
     assert not [call for call in machine.calls if call.startswith(("shutdown", "curl"))]
 
 
@@ -140,21 +139,21 @@ def test_the_code_can_be_read_by_a_service_that_is_not_root_whatever_the_image_d
 
 
 def test_what_happens_is_kept_in_a_file_too(machine):
-    machine.run(machine.training())
+    machine.run(machine.job())
     assert "petpark: job job-7" in (machine.folder / "home" / "boot.log").read_text()
 
 
 def test_code_that_is_not_what_its_hash_says_is_never_run(machine):
-    done = machine.run(machine.training(sha256="0" * 64))
+    done = machine.run(machine.job(sha256="0" * 64))
     assert done.returncode == 1
     assert "refusing to run it" in done.stdout
-    assert "bootstrap training" not in done.stdout
+    assert "bootstrap job" not in done.stdout
     assert machine.calls[-1] == "shutdown -h now"
 
 
 def test_code_that_cannot_be_fetched_yet_is_asked_for_again_a_limited_number_of_times(machine):
     machine.fake("aws", "exit 1")
-    done = machine.run(machine.training())
+    done = machine.run(machine.job())
     assert done.returncode == 1
     assert "cannot be fetched from s3://work/code/test/x.zip" in done.stdout
     fetches = [call for call in machine.calls if call.startswith("aws s3 cp --only-show-errors s3://")]
@@ -168,18 +167,18 @@ def test_code_that_can_be_fetched_at_the_second_try_is_run(machine):
         "aws",
         f'if mkdir {machine.folder}/tried 2> /dev/null; then exit 1; fi; cp {machine.bundle} "${{@: -1}}"',
     )
-    assert "bootstrap training" in machine.run(machine.training()).stdout
+    assert "bootstrap job" in machine.run(machine.job()).stdout
 
 
 def test_a_job_that_fails_ends_its_instance_all_the_same(machine):
-    done = machine.run(machine.training(sha256=machine.ending_with(7)))
+    done = machine.run(machine.job(sha256=machine.ending_with(7)))
     assert done.returncode == 7
     assert "ended with status 7" in done.stdout
     assert machine.calls[-1] == "shutdown -h now"
 
 
-def test_what_a_training_said_that_failed_is_kept_with_its_job_to_the_last_word(machine):
-    done = machine.run(machine.training(sha256=machine.ending_with(7, said="no space left")))
+def test_what_a_job_said_that_failed_is_kept_with_its_job_to_the_last_word(machine):
+    done = machine.run(machine.job(sha256=machine.ending_with(7, said="no space left")))
     assert machine.sent() == ["s3://work/jobs/job-7/boots/i-7.log"]
     kept = (machine.folder / "sent" / "boot.log").read_text().splitlines()
     assert kept == ["petpark: job job-7 on i-7", "no space left", "petpark: job ended with status 7"]
@@ -187,7 +186,7 @@ def test_what_a_training_said_that_failed_is_kept_with_its_job_to_the_last_word(
 
 
 def test_code_that_cannot_be_fetched_or_is_refused_leaves_its_reason_with_the_job(machine):
-    machine.run(machine.training(sha256="0" * 64))
+    machine.run(machine.job(sha256="0" * 64))
     assert "refusing to run it" in (machine.folder / "sent" / "boot.log").read_text()
 
 
@@ -211,23 +210,23 @@ def test_an_endpoint_that_says_a_lot_stays_within_what_one_call_takes(machine):
     assert sum(len(event["message"].encode()) + 26 for event in kept) <= 1_048_576
 
 
-@pytest.mark.parametrize("purpose", ["training", "serving"])
+@pytest.mark.parametrize("purpose", ["job", "serving"])
 @pytest.mark.parametrize("how", ["exit 255", "kill -9 $$"])
 def test_what_cannot_be_sent_keeps_nothing_from_ending(machine, purpose, how):
     sha256 = machine.ending_with(7)
     machine.fake("aws", f'case "$*" in *boot*|*logs*) {how} ;; *) cp {machine.bundle} "${{@: -1}}" ;; esac')
-    script = machine.training(sha256=sha256) if purpose == "training" else machine.serving(sha256=sha256)
+    script = machine.job(sha256=sha256) if purpose == "job" else machine.serving(sha256=sha256)
     done = machine.run(script)
     assert done.returncode == 7
     assert "could not be stored" in done.stdout
     assert "log stored" not in done.stdout
-    assert (machine.calls[-1] == "shutdown -h now") is (purpose == "training")
+    assert (machine.calls[-1] == "shutdown -h now") is (purpose == "job")
 
 
-@pytest.mark.parametrize("purpose", ["training", "serving"])
+@pytest.mark.parametrize("purpose", ["job", "serving"])
 def test_sending_has_a_limit_in_time(machine, purpose):
     sha256 = machine.ending_with(7)
-    machine.run(machine.training(sha256=sha256) if purpose == "training" else machine.serving(sha256=sha256))
+    machine.run(machine.job(sha256=sha256) if purpose == "job" else machine.serving(sha256=sha256))
     unlimited = [
         call
         for before, call in itertools.pairwise(["", *machine.calls])
@@ -236,31 +235,31 @@ def test_sending_has_a_limit_in_time(machine, purpose):
     assert unlimited == []
 
 
-@pytest.mark.parametrize("purpose", ["training", "serving"])
+@pytest.mark.parametrize("purpose", ["job", "serving"])
 def test_what_went_well_sends_nothing(machine, purpose):
-    machine.run(machine.training() if purpose == "training" else machine.serving())
+    machine.run(machine.job() if purpose == "job" else machine.serving())
     assert list((machine.folder / "sent").iterdir()) == []
 
 
 def test_an_instance_that_cannot_have_a_watchdog_ends(machine):
     machine.fake("shutdown", 'case "$*" in *+*) exit 1 ;; esac')
-    assert machine.run(machine.training()).returncode == 1
+    assert machine.run(machine.job()).returncode == 1
     assert machine.calls[-1] == "shutdown -h now"
     assert not [call for call in machine.calls if call.startswith("curl")]
 
 
 def test_an_instance_without_a_job_ends(machine):
     machine.fake("curl", 'case "$*" in *api/token*) echo TOKEN ;; *instance-id) echo i-7 ;; *) exit 22 ;; esac')
-    done = machine.run(machine.training())
+    done = machine.run(machine.job())
     assert done.returncode == 22
     assert "s3://work/jobs/none/boots/i-7.log" in machine.sent()
     assert machine.calls[-1] == "shutdown -h now"
 
 
 def test_the_metadata_service_is_asked_where_the_environment_says(machine):
-    machine.run(machine.training(), AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.9:80/")
+    machine.run(machine.job(), AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.9:80/")
     asked = [call for call in machine.calls if call.startswith("curl")]
-    assert len(asked) == 4
+    assert len(asked) == 6
     assert all(" http://127.0.0.9:80/latest/" in call for call in asked)
     assert all("--max-time 5" in call and "--retry 8" in call for call in asked)
 
@@ -288,7 +287,7 @@ def test_any_value_reaches_the_environment_as_it_is(environment):
 
 def test_the_scripts_stay_far_below_ec2s_limit_and_are_bash(machine):
     everything = dict.fromkeys(Variable, "v" * 128)
-    for script in (machine.training(environment=everything), machine.serving()):
+    for script in (machine.job(environment=everything), machine.serving()):
         assert len(script.encode()) < LIMIT_BYTES / 2
         subprocess.run(["/bin/bash", "-n"], input=script, text=True, check=True, timeout=60)
 

@@ -13,13 +13,27 @@ from jsonata import Jsonata
 
 from infra import policies
 from infra.configuration.pipeline_settings import EXPECTED, PipelineInvalid, PipelineSettings
-from infra.pipeline import graph, janitor_machine, job_machine, lifecycle_machine, trigger_machine
+from infra.pipeline import graph, job_machine, study_machine, trigger_machine
+from infra.pipeline.alarms import action_machine
+from infra.pipeline.alarms.action_machine import ActionFacts
 from infra.pipeline.asl import following
+from infra.pipeline.janitor import janitor_machine
+from infra.pipeline.lifecycle import lifecycle_machine
 from infra.pipeline.trigger_machine import TriggerFacts
-from tests.infra.pipeline import test_job_machine, test_lifecycle_machine
+from tests.infra.pipeline import (
+    asl_interpreter,
+    recorded_states,
+    test_janitor_machine,
+    test_job_machine,
+    test_lifecycle_machine,
+    test_study_machine,
+)
+from training.search.choice import check_metric
 
 FUNCTIONS = frozenset(cast("Any", Jsonata).static_frame.bindings) | {"hash", "parse", "partition", "range", "uuid"}
 """Names that a variable must not have: it would take a function's place."""
+
+NAMES = ["job", "study", "pipeline", "start", "janitor", "act"]
 
 SETTINGS = st.fixed_dictionaries(
     {},
@@ -44,9 +58,20 @@ def definitions(**changes: Any) -> dict[str, dict[str, Any]]:
     pipeline = "arn:aws:states:eu-west-1:000000000000:stateMachine:pipeline:live"
     return {
         "job": job_machine.definition(test_job_machine.facts(**changes)),
+        "study": study_machine.definition(test_study_machine.facts(**changes)),
         "pipeline": lifecycle_machine.definition(lifecycle),
         "start": trigger_machine.definition(TriggerFacts(pipeline=pipeline, lifecycle=lifecycle)),
-        "janitor": janitor_machine.definition("test"),
+        "janitor": janitor_machine.definition(test_janitor_machine.FACTS),
+        "act": action_machine.definition(
+            ActionFacts(
+                job="arn:aws:states:eu-west-1:000000000000:stateMachine:job:live",
+                start="arn:aws:states:eu-west-1:000000000000:stateMachine:start:live",
+                topic="topic",
+                tickets="tickets",
+                stack="test",
+                settings=PipelineSettings(**changes),
+            )
+        ),
     }
 
 
@@ -121,13 +146,15 @@ def test_after_a_launch_every_way_leads_through_the_end_of_the_instances(changes
     assert not any(is_end(without[name]) for name in found)
 
 
-@pytest.mark.parametrize("name", ["job", "pipeline", "start", "janitor"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_definition_is_what_aws_takes(name: str):
     definition = definitions(search=("a=1", "a=2", "a=3"))[name]
     for _, state in states(definition):
         # cfn-lint does not know yet that a limit may be an expression: https://states-language.net/spec.html#task-state
         limits = {limit for limit in ("TimeoutSeconds", "HeartbeatSeconds") if isinstance(state.get(limit), str)}
         cast("dict[str, Any]", state).update(dict.fromkeys(limits, 3600))
+        if "MaxConcurrency" in state:
+            cast("dict[str, Any]", state)["MaxConcurrency"] = 2
     properties = {"RoleArn": "arn:aws:iam::123456789012:role/r", "Definition": definition}
     template = {"Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}}}
     assert [str(found) for found in lint(json.dumps(template), config=ManualArgs(regions=["eu-west-1"]))] == []
@@ -135,7 +162,7 @@ def test_a_definition_is_what_aws_takes(name: str):
     assert len(json.dumps(definition)) < 1024 * 1024
 
 
-@pytest.mark.parametrize("name", ["job", "pipeline", "start", "janitor"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_expression_is_jsonata_and_no_variable_hides_a_function(name: str):
     found = 0
     for place, value in _texts(definitions(search=("a=1", "a=2", "a=3"))[name]):
@@ -148,6 +175,37 @@ def test_every_expression_is_jsonata_and_no_variable_hides_a_function(name: str)
         assigned = {name for one in (state, *state.get("Catch", [])) for name in one.get("Assign", {})}
         assert not assigned & FUNCTIONS
     assert found > 10
+
+
+def test_what_is_kept_of_a_failure_has_a_cause_although_its_error_output_has_none():
+    # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    without = {"errorOutput": {"Error": "States.Timeout"}}
+    texts = {
+        text
+        for place, text in _texts(definitions(search=("a=1", "a=2", "a=3")))
+        if "errorOutput" in text and "/Catch/" in place
+    }
+    assert len(texts) >= 5
+    for text in texts:
+        kept = asl_interpreter.evaluate(text, without, {})
+        assert isinstance(kept, str) or "cause" in kept or kept == {"error": "States.Timeout"}, text
+
+
+@pytest.mark.parametrize("name", ["job", "pipeline", "start", "janitor"])
+def test_scenarios_cover_every_transition_and_every_expression(name: str, monkeypatch: pytest.MonkeyPatch):
+    evaluated: set[str] = set()
+
+    def evaluate(text: str, *about: Any) -> Any:
+        evaluated.add(text)
+        return original(text, *about)
+
+    original = asl_interpreter.evaluate
+    monkeypatch.setattr(asl_interpreter, "evaluate", evaluate)
+    ways = {(step.state, step.next) for step in recorded_states.interpreted_steps(name)}
+    assert recorded_states.arrows(name) - ways == set()
+    expressions = {text for _, text in _texts(recorded_states.definitions()[name]) if text.startswith("{%")}
+    assert len(expressions) > 10
+    assert expressions - evaluated == set()
 
 
 def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
@@ -168,9 +226,11 @@ _ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:"
 _TEMPLATE = "arn:aws:ec2:eu-west-1:123456789012:launch-template/lt-1"
 ROLES = {
     "job": policies.run_jobs(places=PLACES, templates=[_TEMPLATE], subnets=["subnet"], roles=["role"]),
-    "pipeline": policies.run_pipeline(places=PLACES, job=f"{_ARN}job", topic="topic"),
+    "study": policies.run_study(places=PLACES, job=f"{_ARN}job"),
+    "pipeline": policies.run_pipeline(places=PLACES, machines=[f"{_ARN}job", f"{_ARN}study"], topic="topic"),
     "start": policies.start_pipeline(places=PLACES, pipeline=f"{_ARN}pipeline"),
-    "janitor": policies.clean_up(template=_TEMPLATE, job=f"{_ARN}job"),
+    "janitor": policies.clean_up(places=PLACES, template=_TEMPLATE, job=f"{_ARN}job", namespace="petpark"),
+    "act": policies.act_on_alarms(job=f"{_ARN}job", start=f"{_ARN}start", topics=["topic", "tickets"]),
 }
 ACTIONS = {
     "aws-sdk:s3:listObjectsV2": ["s3:ListBucket"],
@@ -187,7 +247,7 @@ ACTIONS = {
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html"""
 
 
-@pytest.mark.parametrize("name", ["job", "pipeline", "start", "janitor"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_state_machines_role_may_do_what_its_tasks_do_and_nothing_else(name: str):
     needed: set[str] = set()
     for _, state in states(definitions(search=("a=1", "a=2", "a=3"))[name]):
@@ -195,6 +255,8 @@ def test_a_state_machines_role_may_do_what_its_tasks_do_and_nothing_else(name: s
             call = state["Resource"].removeprefix("arn:aws:states:::").removesuffix(".waitForTaskToken")
             service, action = call.split(":")[-2:]
             needed |= set(ACTIONS.get(call, [f"{service}:{action[0].upper()}{action[1:]}"]))
+            if action == "getObject" and state["Arguments"]["Bucket"] == "store":
+                needed.add("kms:Decrypt")  # the only bucket with a key of its own: infra.storage
     # S3 says that a key is missing only to those who may list; an upload in parts is ended by the same permission.
     granted = {action for statement in ROLES[name]["Statement"] for action in statement["Action"]}
     assert granted - needed - {"s3:ListBucket", "s3:AbortMultipartUpload"} == set(policies.deliver_logs()["Action"])
@@ -209,9 +271,9 @@ def test_the_drawn_graphs_are_those_of_the_definitions():
 
 def test_settings_read_back_as_they_are_written_and_defaults_fill_the_rest():
     assert PipelineSettings.from_dict({}) == PipelineSettings()
-    given = {"small_types": ["t3.large"], "rounds": ["", "epochs=9"], "schedule": "rate(7 days)", "prod_stack": "none"}
+    given = {"small_types": ["t3.large"], "rounds": ["", "views=9"], "schedule": "rate(7 days)", "prod_stack": "none"}
     read = PipelineSettings.from_dict(given)
-    assert (read.rounds, read.schedule, read.prod_stack) == (("", "epochs=9"), "rate(7 days)", None)
+    assert (read.rounds, read.schedule, read.prod_stack) == (("", "views=9"), "rate(7 days)", None)
     assert set(EXPECTED) == set(PipelineSettings.__dataclass_fields__)
 
 
@@ -228,12 +290,57 @@ def test_settings_read_back_as_they_are_written_and_defaults_fill_the_rest():
         {"rounds": ['epochs="3"']},
         {"rounds": []},
         {"schedule": "every day"},
+        {"drift_stacks": [["test"]]},
+        {"drift_stacks": ["test", "test"]},
+        {"report_zone": "localtime"},
+        {"report_zone": "posix/Europe/Madrid"},
+        {"report_zone": "Factory"},
+        {"reminder_hours": 25, "certification_days": 1},
         {"job_usd": 100},
         {"search_epochs": 9},
-        {"search": ["a=1"] * 28},
+        {"search": ["epochs=1"] * 28},
+        {"rounds": ["epochs=3", "epochz=9"]},
+        {"search": ["learning_rat=0.1"]},
+        {"recipe": "transferr"},
     ],
 )
 def test_settings_that_cannot_be_used_are_refused_with_what_was_expected(wrong: Mapping[str, Any]):
     with pytest.raises(PipelineInvalid) as refused:
         PipelineSettings.from_dict(wrong)
     assert any(name in str(refused.value) for name in wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"rounds": ["epochz=9"]}, "^rounds 'epochz=9', with recipe transfer: 'epochz=9' is not a setting; use name="),
+        (
+            {"recipe": "gpu", "rounds": ["", "epochs=abc"]},
+            "rounds 'epochs=abc', with recipe gpu: epochs needs a value of",
+        ),
+        ({"rounds": ["epochs=40"]}, "rounds 'epochs=40', with recipe transfer: epochs changes nothing where a linear"),
+        ({"search": ["views=9999"]}, "search 'views=9999', with recipe transfer: views must be from 0 to 64, not 9999"),
+        (
+            {"search": ["views=1", "views=2", "views=3"], "search_epochs": 9},
+            "search 'views=1', .* epochs changes nothing",
+        ),
+        ({"search": ["frozen=0"], "rounds": ["architecture=vgg"]}, "rounds 'architecture=vgg' after search 'frozen=0'"),
+        ({"search_metric": "goodness"}, "expected balanced_accuracy, accuracy, or recall_ and a class"),
+    ],
+)
+def test_settings_that_every_training_would_refuse_are_refused_before_anything_is_deployed(
+    wrong: Mapping[str, Any], said: str
+):
+    with pytest.raises(PipelineInvalid, match=said):
+        PipelineSettings.from_dict(wrong)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "recall_dog", "recall_red panda"])
+def test_every_metric_that_trials_can_be_chosen_by_is_accepted(metric: str):
+    check_metric(metric, ["cat", "dog", "red panda"])
+    assert PipelineSettings.from_dict({"search_metric": metric}).search_metric == metric
+
+
+def test_a_search_may_choose_what_its_rounds_need():
+    read = PipelineSettings.from_dict({"search": ["frozen=0"], "rounds": ["epochs=9"]})
+    assert (read.search, read.rounds) == (("frozen=0",), ("epochs=9",))

@@ -1,18 +1,25 @@
-"""The pipeline on paper: every way from a dataset to prod or to a named end."""
+"""The state machine `pipeline` in the interpreter: every path from a dataset to an end state."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from securesystemslib.dsse import Envelope
 
 from infra.configuration.pipeline_settings import PipelineSettings
-from infra.pipeline import lifecycle_machine
-from infra.pipeline.search_states import rung_epochs
-from infra.pipeline.stages import LifecycleFacts
-from tests.infra.pipeline.asl_interpreter import Ended, Refused, run
+from infra.pipeline import study_machine
+from infra.pipeline.lifecycle import lifecycle_machine
+from infra.pipeline.lifecycle.stages import LifecycleFacts
+from registry.certificates.statement import PAYLOAD_TYPE, Certificate
+from registry.encoding import canonical, format_time
+from registry.layout.model_store import certificate_key
+from tests.infra.pipeline import test_study_machine
+from tests.infra.pipeline.asl_interpreter import Ended, Refused, ended_execution, run
 
 DATASET = "ab" * 32
 DIGEST = "sha256:" + "cd" * 32
@@ -41,8 +48,11 @@ def facts(**changes: Any) -> LifecycleFacts:
     given: dict[str, Any] = {"canary_percent": 5, **changes}
     return LifecycleFacts(
         job="arn:aws:states:eu-west-1:000000000000:stateMachine:job:live",
+        study="arn:aws:states:eu-west-1:000000000000:stateMachine:study:live",
         workspace="workspace",
         lake="lake",
+        model="pets",
+        model_store="store",
         topic="arn:aws:sns:eu-west-1:000000000000:alarms",
         code="ef" * 32,
         gates={"data": {}, "model": {"accuracy": 0.6}, "checks": {}},
@@ -61,26 +71,55 @@ class Jobs:
         self.silent = silent
         """Reminders before the person answers."""
         self.started: list[tuple[str, Mapping[str, Any]]] = []
+        self.studies: list[Mapping[str, Any]] = []
         self.mails: list[Mapping[str, Any]] = []
+        self.expiries: list[str] = []
+        """When each wait for a certification says that the last of them ends."""
         self.scores: dict[str, float | None] = {}
         """Score of a trial, by its settings in one text; None fails it."""
+        self.signed: dict[str, str] = {}
+        """Decisions in the model store, by key."""
+        self.listing: dict[str, Any] = {"IsTruncated": False}
 
     def __call__(self, state: str, arguments: Mapping[str, Any]) -> Any:
         match state:
             case "FindManifest":
                 return {"KeyCount": 1 if arguments["Prefix"] == f"datasets/{DATASET}.jsonl" else 0}
+            case "FindDecision":
+                assert arguments["Bucket"] == "store"
+                found = [{"Key": key} for key in sorted(self.signed) if key.startswith(arguments["Prefix"])]
+                return self.listing | {"KeyCount": len(found), **({"Contents": found} if found else {})}
+            case "ReadDecision":
+                return {"Body": self.signed[arguments["Key"]]}
             case "AskForCertification":
                 self.mails.append(arguments)
                 return {}
             case "WaitForCertification":
+                self.expiries.append(arguments["Body"]["expires_at"])
                 assert arguments["Key"] == "pipelines/an-execution/certification.json"
                 assert arguments["Body"]["token"] == "a-token"
                 if self.silent:
                     self.silent -= 1
                     raise Refused("States.HeartbeatTimeout")
                 return {"decision": self.decision, "by": "arn"}
+            case "Books":
+                return {"KeyCount": 0}
+            case "Search":
+                return self._study(arguments)
             case _:
                 return self._job(state, arguments)
+
+    def _study(self, arguments: Mapping[str, Any]) -> Any:
+        """What the state machine `study` says: it is played as well."""
+        assert len(arguments["Name"]) <= 80
+        assert arguments["StateMachineArn"].endswith(":study:live")
+        self.studies.append(arguments["Input"])
+        end = run(
+            study_machine.definition(test_study_machine.facts()), arguments["Input"], self, name=arguments["Name"]
+        )
+        if end.status == "FAILED":
+            raise Refused("States.TaskFailed", json.dumps({"Error": end.error, "Cause": end.cause}))
+        return ended_execution(arguments, end.output)
 
     def _job(self, state: str, arguments: Mapping[str, Any]) -> Any:
         assert len(arguments["Name"]) <= 80
@@ -91,18 +130,38 @@ class Jobs:
             score = self.scores[" ".join(given["inputs"]["settings"])]
             if score is None:
                 raise Refused("States.TaskFailed", json.dumps({"Error": "CodeFailed", "Cause": "diverged"}))
-            return {"Output": output | {"metrics": {"balanced_accuracy_low": score}}}
+            return ended_execution(arguments, output | {"metrics": {"balanced_accuracy_low": score}})
         planned = self.outcomes.get(state, [GOOD[state]])
         outcome = planned.pop(0) if len(planned) > 1 else planned[0]
         if outcome.startswith("!"):
             cause = json.dumps({"Status": "FAILED", "Error": outcome[1:], "Cause": 'log: "x"'})
             raise Refused("States.TaskFailed", cause)
         output |= {"outcome": outcome, "message": "because", "report": "s3://store/report.html"}
-        return {"Output": output | ({"version": 7, "digest": DIGEST} if state == "Train" else {})}
+        return ended_execution(arguments, output | ({"version": 7, "digest": DIGEST} if state == "Train" else {}))
 
     def of(self, state: str) -> list[Mapping[str, Any]]:
         """Inputs of the jobs of one stage."""
         return [given for name, given in self.started if name == state]
+
+
+def certificate(number: int = 1, *, digest: str = DIGEST, days: float = 1.0, **changes: Any) -> dict[str, str]:
+    """A stored decision about version 7 by its key, as a certifier signs it; its signature is left out."""
+    now = datetime.now(UTC)
+    certified = Certificate(
+        model="pets",
+        version=7,
+        digest=digest,
+        number=number,
+        decision="certified",
+        by="arn:vera",
+        at=format_time(now),
+        expires_at=format_time(now + timedelta(days=days)),
+        report_sha256=None,
+        note="QA, 40 cameras – señal",
+    )
+    decided = replace(certified, **changes)
+    body = canonical(Envelope(decided.statement(), PAYLOAD_TYPE, {}).to_dict()).decode()
+    return {certificate_key("pets", 7, number): body}
 
 
 def play(jobs: Jobs, *, dataset: str = DATASET, **changes: Any) -> Ended:
@@ -167,6 +226,30 @@ def test_a_job_that_fails_ends_the_pipeline_with_its_own_error_and_the_stage(sta
     assert end.cause == f'{stage}: log: "x"'
 
 
+def test_a_job_whose_execution_was_stopped_ends_the_pipeline_as_cancelled_in_a_sentence():
+    described = {"Status": "ABORTED", "Name": "train-7460-79aed6335116", "Input": '{"job": "train-7460"}'}
+
+    class Stopped(Jobs):
+        def _job(self, state: str, arguments: Mapping[str, Any]) -> Any:
+            if state == "Train":
+                raise Refused("States.TaskFailed", json.dumps(described))
+            return super()._job(state, arguments)
+
+    end = play(Stopped())
+    assert end.error == "Cancelled"
+    assert end.cause == (
+        "Train: its execution train-7460-79aed6335116 ended as ABORTED: somebody cancelled the job, or stopped the "
+        "execution; petpark jobs list shows who"
+    )
+
+
+def test_only_a_pipeline_that_somebody_forces_does_cancelled_jobs_again():
+    for forced, again in (({}, False), ({"force": "retry-2"}, True)):
+        jobs = Jobs()
+        run(lifecycle_machine.definition(facts()), {"dataset": DATASET, **forced}, jobs, machine="pipeline")
+        assert {each["again"] for _, each in jobs.started} == {again}
+
+
 def test_a_refused_gate_trains_again_with_other_settings_and_may_pass_then():
     jobs = Jobs(Train=["refused", "refused", "published"])
     end = play(jobs, rounds=("", "epochs=40", "epochs=80 learning_rate=0.001"))
@@ -184,6 +267,78 @@ def test_certification_is_reminded_of_and_expires():
     end = play(Jobs(silent=3), reminder_hours=24, certification_days=3)
     assert end.error == "CertificationExpired"
     assert play(Jobs(decision="refused")).error == "CertificationRefused"
+
+
+def test_a_version_that_is_decided_already_needs_no_further_decision():
+    jobs = Jobs(decision="refused")  # nobody is asked, so nobody answers this
+    jobs.signed = certificate(1, decision="refused") | certificate(2)
+    end = play(jobs)
+    assert (end.status, jobs.mails) == ("SUCCEEDED", [])
+    assert end.path[end.path.index("TestVerdict") + 1 :][:5] == [
+        *("FindDecision", "DecisionFound", "ReadDecision", "Decided", "Certified")
+    ]
+    assert jobs.of("MoveProd"), "which verifies the signature"
+    jobs = Jobs()
+    jobs.signed = certificate(1) | certificate(2, decision="refused", expires_at=None)
+    assert (play(jobs).error, jobs.mails) == ("CertificationRefused", [])
+
+
+@pytest.mark.parametrize(
+    "signed",
+    [
+        {},
+        certificate(days=-1 / 86_400),
+        certificate(digest="sha256:" + "ef" * 32),
+        certificate(decision="revoked"),
+        certificate(1) | certificate(2, decision="revoked"),
+        {key.replace("00000007", "00000070"): body for key, body in certificate().items()},
+        dict.fromkeys(certificate(), "{}"),
+        dict.fromkeys(certificate(), "not JSON"),
+        dict.fromkeys(certificate(), '{"payload": "bm90IEpTT04="}'),
+    ],
+    ids=[
+        "none",
+        "expired",
+        "other bytes",
+        "revoked",
+        "revoked later",
+        "other version",
+        "empty",
+        "no JSON",
+        "no payload",
+    ],
+)
+def test_a_decision_that_is_not_valid_now_is_requested(signed: dict[str, str]):
+    jobs = Jobs()
+    jobs.signed = signed
+    assert play(jobs).status == "SUCCEEDED"
+    assert len(jobs.mails) == 1
+
+
+def test_a_listing_without_its_end_does_not_show_the_newest_decision():
+    jobs = Jobs()
+    jobs.signed, jobs.listing = certificate(), {"IsTruncated": True}
+    play(jobs)
+    assert len(jobs.mails) == 1
+
+
+def test_a_decision_signed_before_the_wait_began_ends_it_instead_of_a_reminder():
+    class Late(Jobs):
+        def __call__(self, state: str, arguments: Mapping[str, Any]) -> Any:
+            if state == "WaitForCertification":
+                self.signed = certificate()  # after FindDecision, and before there was a token to answer
+            return super().__call__(state, arguments)
+
+    jobs = Late(silent=9)
+    assert (play(jobs).status, len(jobs.mails)) == ("SUCCEEDED", 1)
+
+
+def test_a_certification_expires_at_the_first_reminder_after_its_days_and_each_wait_says_when():
+    jobs = Jobs(silent=2)
+    assert play(jobs, reminder_hours=30, certification_days=3).status == "SUCCEEDED"
+    assert play(Jobs(silent=3), reminder_hours=30, certification_days=3).error == "CertificationExpired"
+    # All states of the interpreter are entered at the same time; each earlier wait took 30 hours.
+    assert [each[:16] for each in jobs.expiries] == ["2026-12-04T08:00", "2026-12-03T02:00", "2026-12-01T20:00"]
 
 
 def test_without_a_stack_for_prod_the_pipeline_ends_with_the_certificate():
@@ -212,7 +367,21 @@ def test_the_best_trial_by_its_lower_bound_is_trained():
     end = play(jobs, search=tuple(jobs.scores), rounds=("epochs=9",))
     assert end.status == "SUCCEEDED", end
     assert jobs.of("Train")[0]["inputs"]["settings"] == ["learning_rate=0.001", "epochs=9"]
+    assert {given["inputs"]["dataset"] for given in jobs.of("Trial")} == {DATASET}
     assert play(_failing(jobs.scores), search=tuple(jobs.scores)).error == "SearchFailed"
+
+
+def test_equal_searches_are_the_same_study_and_others_are_not():
+    def study(**changes: Any) -> str:
+        jobs = Jobs()
+        jobs.scores = {"learning_rate=0.1": 0.5, "learning_rate=0.2": 0.5}
+        play(jobs, **dict[str, Any]({"search": tuple(jobs.scores), **changes}))
+        (given,) = jobs.studies
+        return given["study"]
+
+    assert study() == study(search_parallel=5, rounds=("epochs=9",))
+    assert study() != study(search=("learning_rate=0.2", "learning_rate=0.1"))
+    assert study() != study(recipe="gpu")
 
 
 def _failing(scores: Mapping[str, Any]) -> Jobs:
@@ -232,14 +401,6 @@ def test_halving_gives_the_best_third_three_times_the_epochs():
     epochs = [given["inputs"]["settings"][-1] for given in jobs.of("Trial")]
     assert [epochs.count(f"epochs={each}") for each in (10, 30, 90)] == [9, 3, 1]
     assert jobs.of("Train")[0]["inputs"]["settings"] == ["learning_rate=0.9"]
-
-
-@given(st.integers(3, 27), st.integers(0, 400))
-def test_rungs_have_rising_epochs_and_the_last_has_all_of_them(trials: int, epochs: int):
-    found = rung_epochs(trials, epochs)
-    assert list(found) == sorted(set(found))
-    assert (found[-1:] == (epochs,)) == bool(epochs)
-    assert trials >= 3 ** max(0, len(found) - 1)
 
 
 @settings(max_examples=30)

@@ -1,12 +1,12 @@
-"""Triggers and the janitor on paper."""
+"""The state machine `start` in the interpreter."""
 
-import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from infra.pipeline import janitor_machine, trigger_machine
+from infra.pipeline import trigger_machine
 from infra.pipeline.trigger_machine import TriggerFacts
 from tests.infra.pipeline import test_lifecycle_machine
 from tests.infra.pipeline.asl_interpreter import Ended, Refused, run
@@ -33,18 +33,20 @@ class Pipelines:
         assert state == "Start"
         name = arguments["Name"]
         assert len(name) <= 80
-        if name in self.started:
+        if self.started.get(name, arguments["Input"]) != arguments["Input"]:
+            # Step Functions answers equal inputs of a running execution with that execution, as if it began now:
+            # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
             raise Refused("StepFunctions.ExecutionAlreadyExistsException")
         self.started[name] = arguments["Input"]
-        return {"ExecutionArn": f"{EXECUTIONS}:{name}"}
+        return {"ExecutionArn": f"{EXECUTIONS}:{name}", "StartDate": "2026-11-30T14:00:00.000Z"}
 
 
-def play(pipelines: Pipelines, given: Mapping[str, Any], **changes: Any) -> Ended:
+def play(pipelines: Pipelines, given: Mapping[str, Any], *, name: str = "trigger-1", **changes: Any) -> Ended:
     facts = TriggerFacts(
         pipeline="arn:aws:states:eu-west-1:000000000000:stateMachine:pipeline:live",
         lifecycle=test_lifecycle_machine.facts(**changes),
     )
-    return run(trigger_machine.definition(facts), dict(given), pipelines, machine="start")
+    return run(trigger_machine.definition(facts), dict(given), pipelines, name=name, machine="start")
 
 
 def event(key: str) -> dict[str, Any]:
@@ -54,10 +56,14 @@ def event(key: str) -> dict[str, Any]:
 def test_the_same_inputs_run_once_whoever_triggers_them():
     pipelines = Pipelines()
     first = play(pipelines, {"dataset": DATASET, "requested_by": "arn:ana"})
-    again = play(pipelines, event(f"datasets/{DATASET}.jsonl"))
+    again = play(pipelines, event(f"datasets/{DATASET}.jsonl"), name="trigger-2")
+    by_hand = play(pipelines, {"dataset": DATASET, "requested_by": "arn:ana"}, name="trigger-3")
     assert first.output["started"] is True
     assert again.output == {"started": False, "execution": first.output["execution"]}
-    assert list(pipelines.started.values()) == [{"dataset": DATASET, "requested_by": "arn:ana"}]
+    assert by_hand.output["started"] is False, "the same person again, while it runs"
+    (begun,) = pipelines.started.values()
+    assert begun["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"].endswith(":execution:start:trigger-1")
+    assert (begun["dataset"], begun["requested_by"]) == (DATASET, "arn:ana")
 
 
 def test_other_inputs_and_force_are_other_executions():
@@ -67,6 +73,28 @@ def test_other_inputs_and_force_are_other_executions():
     play(pipelines, {"dataset": OTHER})
     play(pipelines, {"dataset": DATASET}, recipe="gpu")
     assert len(pipelines.started) == 4
+    assert [each.get("force") for each in pipelines.started.values()] == [None, "retry-2", None, None]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"code": "another"}, {"gates": {"model": {"accuracy": 0.99}}}, {"stack": "another"}],
+    ids=["code", "gates", "stack"],
+)
+def test_a_pipeline_of_other_code_gates_or_stack_is_another_revision(other: Mapping[str, Any]):
+    facts = test_lifecycle_machine.facts()
+    assert trigger_machine.revision(facts) == trigger_machine.revision(test_lifecycle_machine.facts())
+    assert trigger_machine.revision(replace(facts, **other)) != trigger_machine.revision(facts)
+    settings = replace(facts.settings, small_minutes=facts.settings.small_minutes + 1)
+    assert trigger_machine.revision(replace(facts, settings=settings)) != trigger_machine.revision(facts)
+
+
+def test_only_manifests_of_the_stacks_own_lake_are_events_of_it():
+    assert trigger_machine.manifest_pattern("lake") == {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": ["lake"]}, "object": {"key": [{"prefix": "datasets/"}]}},
+    }
 
 
 def test_the_newest_manifest_is_the_one_that_was_written_last():
@@ -78,7 +106,7 @@ def test_the_newest_manifest_is_the_one_that_was_written_last():
     listing |= {"datasets/ccc.quality/000001.json": at.format(28), f"datasets/{'f' * 64}.changes/x.json": at.format(29)}
     pipelines = Pipelines(listing)
     assert play(pipelines, {"newest": True}).output["started"]
-    assert list(pipelines.started.values()) == [{"dataset": "c" * 64}]
+    assert [given["dataset"] for given in pipelines.started.values()] == ["c" * 64]
     assert play(Pipelines(), {"newest": True}).error == "DatasetMissing"
 
 
@@ -88,6 +116,8 @@ def test_other_objects_of_the_lake_start_nothing():
         f"datasets/{DATASET}.changes/{OTHER}.json",
         f"datasets/{DATASET}.quality/000001.json",
         "datasets/x.jsonl",
+        f"datasets/{DATASET}.jsonl.part",
+        f"old/datasets/{DATASET}.jsonl",
     ):
         assert play(pipelines, event(key)).output["started"] is False
     assert pipelines.started == {}
@@ -95,49 +125,9 @@ def test_other_objects_of_the_lake_start_nothing():
 
 @pytest.mark.parametrize(
     ("given", "told"),
-    [({}, "needs a dataset"), ({"dataset": "3fa9"}, "needs a dataset"), ({"dataset": DATASET, "epochs": 3}, "epochs")],
+    [({}, "needs dataset"), ({"dataset": "3fa9"}, "needs dataset"), ({"dataset": DATASET, "epochs": 3}, "epochs")],
 )
 def test_a_trigger_that_cannot_be_used_ends_with_a_sentence(given: Mapping[str, Any], told: str):
     end = play(Pipelines(), given)
     assert end.error == "InputInvalid"
     assert told in end.cause
-
-
-class Instances:
-    """Instances by id: seconds until the deadline, and the status of the execution that waits for it."""
-
-    def __init__(self, **instances: tuple[int, str]) -> None:
-        self.live = instances
-
-    def __call__(self, state: str, arguments: Mapping[str, Any]) -> Any:
-        if state == "Look":
-            after = arguments.get("NextToken", "")
-            later = [name for name in sorted(self.live) if name > after]
-            answer = {"Reservations": [{"Instances": [self._described(name)]} for name in later[:2]]}
-            return answer | ({"NextToken": later[1]} if len(later) > 2 else {"NextToken": None})
-        if state == "Execution":
-            status = self.live[arguments["ExecutionArn"]][1]
-            if status == "GONE":
-                raise Refused("Sfn.ExecutionDoesNotExistException")
-            if status == "SILENT":
-                raise Refused("Sfn.SfnException")
-            return {"Status": status}
-        assert state == "End"
-        for name in arguments["InstanceIds"]:
-            del self.live[name]
-        return {}
-
-    def _described(self, name: str) -> Mapping[str, Any]:
-        deadline = str(int(time.time()) + self.live[name][0])
-        tags = {"petpark:deadline": deadline, "petpark:execution": name, "petpark:stack": "test"}
-        return {"InstanceId": name, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-
-
-def test_the_janitor_ends_what_is_late_or_has_no_execution_and_nothing_else():
-    instances = Instances(
-        a=(600, "RUNNING"), b=(-1, "RUNNING"), c=(600, "ABORTED"), d=(600, "GONE"), e=(600, "SILENT"), f=(600, "FAILED")
-    )
-    end = run(janitor_machine.definition("test"), {}, instances, machine="janitor")
-    assert end.status == "SUCCEEDED", end
-    assert set(instances.live) == {"a", "e"}
-    assert run(janitor_machine.definition("test"), {}, Instances()).status == "SUCCEEDED"

@@ -52,7 +52,7 @@ CHANGED = [
     ("named-keys-are-own", "test", "monitoring-alarms", with_properties(kmsMasterKeyId="alias/aws/sns")),
     ("imdsv2", "test", "endpoint-instance", with_properties(metadataOptions={"httpTokens": "optional"})),
     ("imdsv2", "prod", "endpoint-machine-template", with_properties(metadataOptions=None)),
-    ("gpu-types", "test", "training-machine-template", with_properties(instanceType="p5.48xlarge")),
+    ("gpu-types", "test", "training-machine-job-template", with_properties(instanceType="p5.48xlarge")),
     ("gpu-types", "prod", "endpoint-machine-template", with_properties(instanceType="g5.xlarge")),
     ("gpu-types", "test", "endpoint-instance", with_properties(instanceType="inf2.xlarge")),
     ("instance-count", "prod", "endpoint-group", with_properties(maxSize=5.0)),
@@ -63,10 +63,10 @@ CHANGED = [
     (
         "training-terminates",
         "test",
-        "training-machine-template",
+        "training-machine-job-template",
         with_properties(instanceInitiatedShutdownBehavior="stop"),
     ),
-    ("training-watchdog", "test", "training-machine-template", with_properties(userData=None)),
+    ("training-watchdog", "test", "training-machine-job-template", with_properties(userData=None)),
     ("log-retention", "test", "training-machine-log", with_properties(retentionInDays=None)),
     ("log-retention", "prod", "endpoint-machine-log", with_properties(retentionInDays=0)),
     ("required-tags", "test", "endpoint-instance", with_properties(tags=None)),
@@ -76,7 +76,7 @@ CHANGED = [
     (
         "required-tags",
         "test",
-        "training-machine-template",
+        "training-machine-job-template",
         with_properties(tagSpecifications=[{"resourceType": "volume"}]),
     ),
     (
@@ -195,6 +195,21 @@ def test_protected_data_satisfies_the_rule_on_protected_data(redeploy):
         assert violated(check([dataclasses.replace(one, protect=False)], limits)) >= {"data-protected"}
 
 
+@pytest.mark.parametrize(
+    ("options", "caught"),
+    [
+        ({"httpTokens": "required"}, False),
+        ({"httpTokens": "optional"}, True),
+        ({"httpEndpoint": "disabled"}, False),
+        ({"httpEndpoint": "disabled", "httpTokens": "optional"}, False),
+        ({"httpEndpoint": "enabled"}, True),
+    ],
+)
+def test_an_instance_requires_tokens_for_its_metadata_or_has_none(options, caught):
+    instance = resource("aws:ec2/instance:Instance", instanceType="m5.large", metadataOptions=options)
+    assert ("imdsv2" in {finding.rule.name for finding in check([instance], LIMITS)}) == caught
+
+
 # --- invariants -----------------------------------------------------------------------------------------------------
 
 BLOCKS = st.one_of(
@@ -261,7 +276,7 @@ def test_a_watchdog_is_a_line_of_its_own_and_no_longer_than_the_setting(judged, 
 
 
 def judged_script(one: Judged, script: str) -> set[str]:
-    (template,) = (each for each in one.resources if each.name == "training-machine-template")
+    (template,) = (each for each in one.resources if each.name == "training-machine-job-template")
     changed = with_properties(userData=base64.b64encode(script.encode()).decode())(template)
     return {finding.rule.name for finding in check([changed], one.limits)}
 
@@ -279,7 +294,7 @@ def test_a_type_without_a_price_is_told_and_counts_nothing(judged):
     ("rule", "stack", "name", "change"),
     [
         ("bucket-not-public", "test", "models-policy", with_properties(policy=UNKNOWN)),
-        ("training-watchdog", "test", "training-machine-template", with_properties(userData=UNKNOWN)),
+        ("training-watchdog", "test", "training-machine-job-template", with_properties(userData=UNKNOWN)),
         ("imdsv2", "test", "endpoint-instance", with_properties(metadataOptions={"httpTokens": UNKNOWN})),
         ("instance-count", "prod", "endpoint-group", with_properties(maxSize=UNKNOWN)),
         ("wildcard-permissions", "test", "endpoint-machine-grants", with_properties(policy=UNKNOWN)),

@@ -1,4 +1,4 @@
-"""An AWS account by moto, with answers of its own where moto has none, and faults where a test wants them."""
+"""An AWS account by moto, with responses that moto lacks, and faults that a test injects."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class OneClientEach(boto3.Session):
 
 @dataclass
 class FakeAccount:
-    """`quotas` are limits by code. `called` are the operations that were asked, as `service.Operation`."""
+    """`quotas` are limits by code. `called` are the called operations, as `service.Operation`."""
 
     session: OneClientEach = field(default_factory=OneClientEach)
     quotas: dict[str, float] = field(default_factory=dict[str, float])
@@ -89,7 +89,7 @@ class FakeAccount:
         }
 
     def client(self, service: str) -> Any:
-        """A client of the test's own, which takes no part in what was `called`."""
+        """The test's own client, whose calls are not in `called`."""
         make: Any = boto3.client
         return make(service, region_name=REGION)
 
@@ -110,7 +110,7 @@ class FakeAccount:
         self._hidden[operation] = name
 
     def is_silent(self, operation: str) -> None:
-        """Let nobody answer `service.Operation`."""
+        """Make `service.Operation` unreachable."""
 
         def fail(_: Mapping[str, Any]) -> dict[str, Any]:
             raise EndpointConnectionError(endpoint_url="https://nobody.example")

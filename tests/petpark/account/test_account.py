@@ -452,7 +452,7 @@ def test_what_a_stack_asks_for_grows_with_its_settings(tmp_path: Path) -> None:
         b"config: park",
         b"config: {a: \xff}",
         b"config: {a: 1, a: 2}",
-        b"config: " + b"[" * 5000,
+        b"config: " + b"[" * 1500,
         b"config: {petpark:alarm_email: 2026-01-01}",
         b"config: {petpark:accounts: !!set {a, b}}",
         b"config: {petpark:alarm_email: !!binary aGVsbG8=}",

@@ -61,7 +61,7 @@ def examine(fake: FakeAccount, root: Path) -> list[Check]:
 def test_an_account_without_petpark_is_said_to_be_empty(aws: FakeAccount, root: Path) -> None:
     (check,) = examine(aws, root)
     assert (check.name, check.health) == ("leftovers", Health.FINE)
-    assert f"no resources of petpark left in account 123456789012, {REGION}" in check.found
+    assert f"no resources of petpark are left in account 123456789012, {REGION}" in check.found
 
 
 _PASSES = json.dumps({"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}})

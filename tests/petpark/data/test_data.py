@@ -15,9 +15,9 @@ from rich.console import Console
 from typer.testing import Result
 
 from petpark.data import datasets
-from petpark.output import Output
+from petpark.output.console import Output
 from registry.errors import StoreRefused
-from registry.layout import Role
+from registry.layout.roles import Role
 from registry.store.memory_store import MemoryStore
 from tests.petpark.conftest import ACCOUNT, Place, Run
 from tests.training.photos import jpeg, write_photos

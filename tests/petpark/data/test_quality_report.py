@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from petpark.jobs.submission import plan
-from registry.layout import quality_key
+from registry.layout.data_lake import quality_key
 from tests.petpark.conftest import Place, Run
 from tests.training.photos import write_photos
 from training.plan import DataGates
@@ -30,14 +30,14 @@ def dataset(run: Run, tmp_path: Path) -> str:
     return json.loads(said.stdout)["dataset"]
 
 
-def told(run: Run, *words: str) -> dict[str, Any]:
+def output_of(run: Run, *words: str) -> dict[str, Any]:
     said = run("data", "report", *words, "--skip-labels", "--json")
     assert said.exit_code == 0, said.output
     return json.loads(said.stdout)
 
 
 def test_a_report_is_stored_as_a_page_and_as_facts(run: Run, place: Place, dataset: str, tmp_path: Path) -> None:
-    said = told(run, dataset[:8], *ORDINARY, "--out", str(tmp_path / "page.html"))
+    said = output_of(run, dataset[:8], *ORDINARY, "--out", str(tmp_path / "page.html"))
     assert (said["dataset"], said["report"], said["refused"]) == (dataset, 1, False)
     assert said["verdicts"]["reliability"] == "passed"
     assert said["measures"]["unusable"] == pytest.approx(1 / 50)  # known from the ingestion
@@ -45,7 +45,7 @@ def test_a_report_is_stored_as_a_page_and_as_facts(run: Run, place: Place, datas
     page = place.buckets["lake"].get(quality_key(dataset, 1, "html")).decode()
     assert (tmp_path / "page.html").read_text() == page
     assert "Passes" in page
-    assert told(run, dataset, *ORDINARY)["report"] == 2
+    assert output_of(run, dataset, *ORDINARY)["report"] == 2
 
 
 def test_a_refused_dataset_names_photos_and_page_and_its_commands_fix_it(run: Run, dataset: str) -> None:
@@ -62,7 +62,7 @@ def test_a_refused_dataset_names_photos_and_page_and_its_commands_fix_it(run: Ru
     assert command in said.stderr
     done = run(*shlex.split(command)[1:], "--json")
     assert done.exit_code == 0, done.output
-    assert "dark" not in told(run, json.loads(done.stdout)["dataset"], *ORDINARY)["findings"]
+    assert "dark" not in output_of(run, json.loads(done.stdout)["dataset"], *ORDINARY)["findings"]
 
 
 def test_ingestion_says_at_once_what_needs_no_look_at_the_photos(run: Run, tmp_path: Path) -> None:
@@ -92,4 +92,4 @@ def test_a_job_asks_of_its_dataset_what_the_stack_declares_and_of_nothing_where_
     }
     gates = plan(place.target(), "d" * 64, (), seed=1).data_gates
     assert gates == DataGates(label_noise=0.02, leaks=3, unclear=1)
-    assert not told(run, dataset)["refused"]  # the report is held to the same
+    assert not output_of(run, dataset)["refused"]  # the report is held to the same

@@ -177,7 +177,7 @@ def test_a_first_deployment_has_no_healthy_instance_and_is_fine(monkeypatch: pyt
 def test_an_endpoint_that_cannot_be_reached_from_here_is_judged_by_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, Verdict.SILENT)
     seen = Cloud(**AUTOSCALED).read()
-    assert "cannot be asked from here" in seen[0].found
+    assert "cannot be reached from here" in seen[0].found
 
 
 def test_a_single_instance_says_in_its_log_that_it_is_in_service(monkeypatch: pytest.MonkeyPatch) -> None:

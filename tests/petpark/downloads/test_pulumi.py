@@ -96,6 +96,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
+@pytest.mark.slow  # starts a process
 def test_cli_and_plugin_are_installed_and_told_with_their_hashes(site: Site) -> None:
     cli, plugin = site.install()
     assert (pulumi.home(site.tools) / "plugins" / f"resource-aws-v{PLUGIN}").is_dir()
@@ -113,6 +114,7 @@ def test_cli_and_plugin_are_installed_and_told_with_their_hashes(site: Site) -> 
     assert [path.suffix for path in (site.tools / "downloads").iterdir()] == [".lock"]
 
 
+@pytest.mark.slow  # starts a process
 def test_what_is_there_is_not_fetched_again(site: Site) -> None:
     site.install()
     asked = len(site.server.asked)
@@ -136,6 +138,7 @@ def test_a_list_that_does_not_name_the_archive_is_told(site: Site, listing: byte
     assert not site.program.exists()
 
 
+@pytest.mark.slow  # starts a process
 def test_a_second_hash_for_the_same_file_is_refused_even_if_the_publisher_states_it(site: Site, tmp_path: Path) -> None:
     site.install()
     site.program.rename(tmp_path / "gone")
@@ -146,6 +149,7 @@ def test_a_second_hash_for_the_same_file_is_refused_even_if_the_publisher_states
     assert not site.program.exists()
 
 
+@pytest.mark.slow  # starts a process
 def test_a_second_hash_of_the_plugin_is_refused(site: Site) -> None:
     site.install()
     (site.tools / "pulumi" / "home" / "plugins" / f"resource-aws-v{PLUGIN}").rmdir()
@@ -154,6 +158,7 @@ def test_a_second_hash_of_the_plugin_is_refused(site: Site) -> None:
         site.install()
 
 
+@pytest.mark.slow  # starts a process
 def test_a_first_download_that_could_not_be_installed_is_not_on_record(site: Site) -> None:
     good = site.server.files[site.plugin]
     site.server.files[site.plugin] = b"no gzip"
@@ -164,6 +169,7 @@ def test_a_first_download_that_could_not_be_installed_is_not_on_record(site: Sit
     assert plugin.sha256 == hashlib.sha256(good).hexdigest()
 
 
+@pytest.mark.slow  # starts a process
 def test_a_hash_in_the_repository_needs_no_list_and_decides(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     pins = {Path(site.cli).name: hashlib.sha256(site.server.files[site.cli]).hexdigest()}
     monkeypatch.setattr(pulumi, "pulumi_pins", lambda: pins)
@@ -176,6 +182,7 @@ def test_a_hash_in_the_repository_needs_no_list_and_decides(site: Site, monkeypa
         site.install()
 
 
+@pytest.mark.slow  # starts a process
 @pytest.mark.parametrize(
     "files", [{"pulumi/other": ""}, {"pulumi/pulumi": "#!/bin/sh\necho v0.0.1\n"}, {"pulumi/pulumi": "\x7fELF"}]
 )
@@ -210,6 +217,7 @@ def test_the_publisher_is_asked_how_large_a_file_is(site: Site) -> None:
     assert pulumi.size(cli_file({MIRROR: "http://127.0.0.1:9"})) is None
 
 
+@pytest.mark.slow  # starts a process
 def test_a_program_that_was_changed_after_its_download_is_not_used(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.install()
     program = site.program
@@ -223,6 +231,7 @@ def test_a_program_that_was_changed_after_its_download_is_not_used(site: Site, m
         pulumi_cli.version(program)
 
 
+@pytest.mark.slow  # starts a process
 def test_a_plugin_that_was_changed_after_its_download_is_not_used(site: Site) -> None:
     site.install()
     program = site.program

@@ -8,7 +8,8 @@ import pytest
 from moto import mock_aws
 
 from registry.encoding import canonical
-from registry.layout import Role, api_keys_prefix
+from registry.layout.model_store import api_keys_prefix
+from registry.layout.roles import Role
 from registry.store.memory_store import MemoryStore
 from serving.auth.key_log import KeyLog
 from serving.auth.key_polling import KeyRing

@@ -18,14 +18,14 @@ import pytest
 from typer.testing import CliRunner
 
 from petpark.__main__ import app
-from registry.layout import event_key
+from registry.layout.data_lake import event_key
 from registry.store.memory_store import MemoryStore
 from tests.moto_cloud import MotoCloud
 from tests.petpark.conftest import Place, Run
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 150
+TIMEOUT_SECONDS = 150
 
 
 class _Dog(BaseHTTPRequestHandler):
@@ -86,7 +86,7 @@ def test_an_agent_runs_answers_records_forwards_and_ends_when_it_is_told(endpoin
     agent = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    stop = threading.Timer(PATIENCE, agent.kill)
+    stop = threading.Timer(TIMEOUT_SECONDS, agent.kill)
     stop.start()
     assert agent.stdout
     assert agent.stderr
@@ -104,7 +104,7 @@ def test_an_agent_runs_answers_records_forwards_and_ends_when_it_is_told(endpoin
     assert "gate" in petpark("status", "--agent", f"http://127.0.0.1:{port}")[1]
     agent.send_signal(signal.SIGTERM)
     lines += [json.loads(line) for line in agent.stdout]
-    assert agent.wait(PATIENCE) == 0, agent.stderr.read()
+    assert agent.wait(TIMEOUT_SECONDS) == 0, agent.stderr.read()
     stop.cancel()
     agent.stdout.close()
     agent.stderr.close()

@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from tests.petpark.conftest import FakeTarget, Place
+if TYPE_CHECKING:
+    from tests.petpark.conftest import FakeTarget, Place
 
 HEAD = "arn:aws:states:eu-west-1:123456789012:stateMachine"
-OUTPUTS = {name: f"{HEAD}:petpark-{name}:live" for name in ("job", "pipeline", "start", "janitor")}
+OUTPUTS = {name: f"{HEAD}:petpark-{name}:live" for name in ("job", "study", "pipeline", "start", "janitor", "act")}
+LIMITS = {
+    "around_seconds": 1800.0,
+    "job_usd": 20.0,
+    "execution_usd": 50.0,
+    "usd_per_hour": {"g5.xlarge": 1.2, "g6.xlarge": 1.0},
+}
+PIPELINE: dict[str, Any] = {
+    **OUTPUTS,
+    "log_group": "/petpark/test/pipeline",
+    "small_log_group": "/petpark/test/jobs",
+    "versions": {name: f"{alias.removesuffix(':live')}:1" for name, alias in OUTPUTS.items()},
+    "limits": LIMITS,
+}
+"""What a stack exports of its pipeline."""
 AT = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 
 
@@ -28,8 +43,13 @@ class StepFunctions:
     histories: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     tokens: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     denied: set[str] = field(default_factory=set[str])
+    deployed: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    """Descriptions of state machines, versions and aliases, by ARN."""
     on_start: Callable[[dict[str, Any]], None] = lambda _execution: None
     on_look: Callable[[dict[str, Any]], None] = lambda _execution: None
+
+    def __post_init__(self) -> None:
+        self.deploy()
 
     def start_execution(self, *, input: str, name: str = "", **named: str) -> dict[str, str]:
         self._check("StartExecution")
@@ -50,6 +70,26 @@ class StepFunctions:
         self.on_look(self.executions[executionArn])
         return self.executions[executionArn]
 
+    def describe_state_machine(self, *, stateMachineArn: str) -> dict[str, Any]:
+        return self._described(stateMachineArn, "StateMachineDoesNotExist")
+
+    def describe_state_machine_alias(self, *, stateMachineAliasArn: str) -> dict[str, Any]:
+        return self._described(stateMachineAliasArn, "ResourceNotFound")
+
+    def _described(self, arn: str, missing: str) -> dict[str, Any]:
+        if arn not in self.deployed:
+            raise refused(missing)
+        return self.deployed[arn]
+
+    def deploy(self, number: int = 1, *, definition: str = "{}") -> None:
+        """Publish a version of every state machine, and lead its alias there."""
+        for alias in OUTPUTS.values():
+            machine = alias.removesuffix(":live")
+            described = {"definition": definition, "roleArn": "arn:role"}
+            self.deployed[machine] = self.deployed[f"{machine}:{number}"] = described
+            route = {"stateMachineVersionArn": f"{machine}:{number}", "weight": 100}
+            self.deployed[alias] = {"routingConfiguration": [route]}
+
     def stop_execution(self, *, executionArn: str, error: str, cause: str) -> None:
         self.executions[executionArn] |= {"status": "ABORTED", "error": error, "cause": cause, "stopDate": AT}
 
@@ -68,6 +108,11 @@ class StepFunctions:
     def _check(self, action: str) -> None:
         if action in self.denied:
             raise refused("AccessDeniedException")
+
+    def end(self, status: str) -> None:
+        """End all executions."""
+        for execution in self.executions.values():
+            execution["status"] = status
 
     def enter(self, arn: str, *states: str, **details: Any) -> None:
         """Add to a history: states that were entered, and the details of one event."""
@@ -105,13 +150,6 @@ class _Pages:
 
 
 def opener(place: Place, states: StepFunctions) -> Callable[..., FakeTarget]:
-    """Targets of `place` whose stack has a pipeline; to be given to commands."""
-
-    def target(kind: str = "rehearsal", stack: str = "test") -> FakeTarget:
-        place.exported[stack]["pipeline"] = {**OUTPUTS, "log_group": "/petpark/test/pipeline"}
-        found = place.target(kind, stack)
-        for role in ("publisher", "certifier"):
-            found._clients["stepfunctions", role] = states
-        return found
-
-    return target
+    """Targets of `place` whose Step Functions are `states`; to be given to commands."""
+    place.states = states
+    return place.target

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -20,15 +22,18 @@ from petpark.errors import (
     OperatorError,
     StackOutdated,
 )
-from petpark.jobs import executions
-from petpark.jobs.executions import Execution, History, MoneySeen, StateSeen
+from petpark.jobs import execution_events, executions, job_logs
+from petpark.jobs.execution_events import History, MoneySeen, StateSeen
+from petpark.jobs.executions import Execution
 from petpark.jobs.spending import Spending, hourly_price
 from petpark.jobs.submission import EpochSeen, Finished
-from registry import layout
 from registry.clock import utc_now
+from registry.layout.jobs import epoch_key, job_launch_key, job_order_key, job_result_key
+from registry.layout.workspace import spending_prefix
 from registry.store.memory_store import MemoryStore
 from tests.petpark.conftest import FakeTarget, Place
-from tests.petpark.jobs.states import OUTPUTS, StepFunctions, opener
+from tests.petpark.jobs.states import AT, OUTPUTS, StepFunctions, opener
+from tests.registry.aging_store import AgingStore
 from training.job import EpochRecord, JobResult, JobSpec, store_result, submit
 
 JOB = "20261130-120000-3fa9"
@@ -92,19 +97,20 @@ def test_while_a_job_runs_it_is_not_started_again_and_afterwards_under_another_n
 def test_a_job_that_succeeded_is_not_started_and_one_that_failed_is(target: FakeTarget, states: StepFunctions) -> None:
     store_result(workspace(target), JobResult(job=JOB, status="failed", error="LossNotFinite", message="x"))
     assert executions.start_training(target, JOB).name == JOB
-    workspace(target).delete(layout.job_result_key(JOB))
+    workspace(target).delete(job_result_key(JOB))
     store_result(workspace(target), JobResult(job=JOB, status="succeeded", version=1))
     with pytest.raises(JobFinished):
         executions.start_training(target, JOB)
 
 
 def test_a_stack_without_a_pipeline_is_named(place: Place) -> None:
+    del place.exported["test"]["pipeline"]
     with pytest.raises(StackOutdated, match="Stack test has no pipeline"):
         executions.machines(place.target())
 
 
 def followed(target: FakeTarget) -> list[Any]:
-    return list(executions.follow(target, Execution(job=JOB, arn=ARN), pause=lambda _seconds: None))
+    return list(execution_events.follow(target, Execution(job=JOB, arn=ARN), pause=lambda _seconds: None))
 
 
 def test_following_tells_states_epochs_and_money_once_and_the_end_last(
@@ -123,12 +129,12 @@ def test_following_tells_states_epochs_and_money_once_and_the_end_last(
                 states.enter(ARN, "Check", "Known", taskFailedEventDetails=answer)
                 states.enter(ARN, "LaunchSpot", "Boot", "Run")
                 launch = {"instances": ["i-1"], "type": "g5.xlarge", "market": "spot", "subnet": "s"}
-                store.create(layout.job_launch_key(JOB, attempt), json.dumps(launch).encode())
+                store.create(job_launch_key(JOB, attempt), json.dumps(launch).encode())
             case 1:
-                store.create(layout.epoch_key(JOB, 1), record.to_json())
+                store.create(epoch_key(JOB, 1), record.to_json())
                 states.enter(ARN, taskFailedEventDetails=failure)
             case 2:
-                store.create(f"{layout.spending_prefix(f'{utc_now():%Y-%m}')}{attempt}/paid/1234567", b"")
+                store.create(f"{spending_prefix(f'{utc_now():%Y-%m}')}{attempt}/paid/1234567", b"")
                 store_result(store, JobResult(job=JOB, status="succeeded", version=3))
                 end(states, "SUCCEEDED")
             case _:
@@ -139,7 +145,7 @@ def test_following_tells_states_epochs_and_money_once_and_the_end_last(
     assert [each.state for each in seen if isinstance(each, StateSeen)] == ["LaunchSpot", "Boot", "Run", ""]
     assert [each.cause for each in seen if isinstance(each, StateSeen)][-1] == "spot notice: terminate"
     assert [each.record.epoch for each in seen if isinstance(each, EpochSeen)] == [1]
-    assert [each.usd for each in seen if isinstance(each, MoneySeen)][-1] == 1.2346
+    assert [each.usd for each in seen if isinstance(each, MoneySeen)][-1] == 1.234567
     assert isinstance(seen[-1], Finished)
     assert seen[-1].result.version == 3
 
@@ -148,7 +154,7 @@ def test_following_tells_states_epochs_and_money_once_and_the_end_last(
     ("status", "error", "kind", "step"),
     [
         ("FAILED", "CodeFailed", JobFailed, "Fix the cause"),
-        ("FAILED", "SpendCap", JobFailed, "Raise the cap that is named"),
+        ("FAILED", "SpendCap", JobFailed, "Raise the named cap"),
         ("FAILED", "TimedOut", JobFailed, "--max-minutes"),
         ("FAILED", "NoCapacity", NoCapacity, "--on-demand"),
         ("FAILED", "TooManyAttempts", JobInterrupted, f"petpark train --resume {JOB}"),
@@ -179,12 +185,12 @@ def test_a_history_is_read_once_however_long_it_is(target: FakeTarget, states: S
 def test_what_runs_is_paid_by_the_hour_and_what_ended_by_the_books(target: FakeTarget) -> None:
     store = workspace(target)
     launch = {"instances": ["i-1", "i-2"], "type": "g5.xlarge", "market": "spot", "subnet": "s"}
-    store.create(layout.job_launch_key(JOB, f"{JOB}.1"), json.dumps(launch).encode())
+    store.create(job_launch_key(JOB, f"{JOB}.1"), json.dumps(launch).encode())
     later = Spending(target, JOB, clock=lambda: utc_now() + timedelta(0))
     assert later.so_far() == pytest.approx(0, abs=0.01)
     assert hourly_price("eu-west-1", "g5.xlarge") > 0.5
     assert hourly_price("eu-west-1", "x9.nano") == hourly_price("nowhere-1", "g5.xlarge") == 0
-    store.create(f"{layout.spending_prefix(f'{utc_now():%Y-%m}')}{JOB}.1/paid/500000", b"")
+    store.create(f"{spending_prefix(f'{utc_now():%Y-%m}')}{JOB}.1/paid/500000", b"")
     assert Spending(target, JOB).so_far() == 0.5
     assert Spending(target, "another").so_far() == 0
 
@@ -240,13 +246,28 @@ def test_cancelling_stops_the_executions_first(
     assert states.executions[ARN]["cause"] == "wrong dataset"
 
 
+def test_jobs_are_listed_by_when_they_were_begun_and_not_by_name(
+    run: Callable[..., Result], place: Place, target: FakeTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("petpark.jobs.job_summaries.training_instances.by_job", lambda *_: {})
+    place.buckets["workspace"] = store = AgingStore(workspace(target))  # pyright: ignore[reportArgumentType]
+    spec = JobSpec(dataset="d" * 64, seed=1, requested_by=ASKER, max_seconds=900)
+    for job in ("z-second", "a-third"):
+        store.elapse(timedelta(hours=1))
+        submit(store, job, spec)
+    store.elapse(timedelta(hours=1))
+    store_result(store, JobResult(job=JOB, status="failed", error="x", message="x"))  # its end makes it no younger
+    listed = json.loads(run("jobs", "list", "--json").stdout)["jobs"]
+    assert [each["job"] for each in listed] == ["a-third", "z-second", JOB]
+
+
 def test_a_job_that_trains_nothing_is_listed_shown_and_cancelled(
     run: Callable[..., Result], target: FakeTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("petpark.jobs.job_summaries.training_instances.by_job", lambda *_: {})
     monkeypatch.setattr("petpark.jobs.job_summaries.training_instances.newest", lambda *_: None)
     order = {"purpose": "move", "requested_by": ASKER, "pipeline": "p-1", "inputs": {"channel": "prod", "version": 3}}
-    workspace(target).create(layout.job_order_key("move-1"), json.dumps(order).encode())
+    workspace(target).create(job_order_key("move-1"), json.dumps(order).encode())
     store_result(workspace(target), JobResult(job="move-1", status="succeeded", outcome="refused", message="no gates"))
     listed = json.loads(run("jobs", "list", "--json").stdout)["jobs"]
     assert [(job["job"], job["purpose"], job["outcome"]) for job in listed] == [
@@ -259,3 +280,81 @@ def test_a_job_that_trains_nothing_is_listed_shown_and_cancelled(
         assert part in shown.stdout
     refused = run("jobs", "cancel", "move-1", "--why", "x")
     assert (refused.exit_code, refused.stderr.startswith("JobFinished")) == (1, True)
+
+
+def test_a_job_is_not_run_again_when_its_execution_names_are_used_up(target: FakeTarget, states: StepFunctions) -> None:
+    states.on_start = lambda execution: execution.update(status="FAILED")
+    made = {executions.start_training(target, JOB).name for _ in range(99)}
+    assert made == {JOB, *(f"{JOB}-r{number}" for number in range(2, 100))}
+    with pytest.raises(JobFinished, match=f"{JOB} was run 99 times"):
+        executions.start_training(target, JOB)
+
+
+@dataclass
+class Logs:
+    """CloudWatch Logs with one stream, in pages of one event."""
+
+    group: str
+    stream: str
+    lines: list[str]
+    exceptions: ClassVar[Any] = SimpleNamespace(ResourceNotFoundException=LookupError)
+
+    def get_log_events(self, *, logGroupName: str, logStreamName: str, nextToken: str = "0", **_more: Any) -> Any:
+        if (logGroupName, logStreamName) != (self.group, self.stream):
+            raise LookupError
+        at = int(nextToken)
+        page = [{"timestamp": 0, "message": line} for line in self.lines[at : at + 1]]
+        return {"events": page, "nextForwardToken": str(at + len(page))}
+
+
+def test_the_log_of_a_job_on_a_small_machine_is_printed_and_followed_until_its_execution_has_ended(
+    target: FakeTarget, states: StepFunctions
+) -> None:
+    order = {"purpose": "move", "requested_by": ASKER, "pipeline": "p-1", "inputs": {}}
+    workspace(target).create(job_order_key("move-1"), json.dumps(order).encode())
+    logs = Logs("/petpark/test/jobs", "move-1", ['{"event": "works"}'])
+    target._clients["logs", "publisher"] = logs
+    assert [line.event for line in job_logs.read(target, "move-1")] == ["works"]
+    arn = f"{ARN.rpartition(':')[0]}:move-1-abc"
+    states.executions[arn] = {"executionArn": arn, "status": "RUNNING", "input": "{}", "startDate": AT}
+
+    def pause(_seconds: float) -> None:
+        logs.lines.append('{"event": "ends"}') if len(logs.lines) == 1 else None
+        states.executions[arn]["status"] = "SUCCEEDED"
+
+    assert [line.event for line in job_logs.read(target, "move-1", follow=True, pause=pause)] == ["works", "ends"]
+    assert job_logs.group(target, JOB) == target.outputs.training.log_group
+
+
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        (
+            {"status": "FAILED", "error": "NoCapacity", "cause": "no type in any zone"},
+            "NoCapacity: no type in any zone",
+        ),
+        ({"status": "ABORTED"}, "ABORTED: Step Functions has no cause"),
+        ({"status": "TIMED_OUT", "error": "", "cause": ""}, "TIMED_OUT: Step Functions has no cause"),
+    ],
+)
+def test_a_job_without_a_log_is_explained_by_the_end_of_its_newest_execution(
+    ended: dict[str, str], said: str, target: FakeTarget, states: StepFunctions
+) -> None:
+    for number in range(3):  # older ones succeeded, and another job's is newer
+        arn = f"{ARN}-r{number}"
+        states.executions[arn] = {"executionArn": arn, "status": "SUCCEEDED", "input": "{}", "startDate": AT}
+    states.executions[ARN] = {"executionArn": ARN, "input": "{}", "startDate": AT, **ended}
+    other = f"{ARN[:-1]}0"
+    states.executions[other] = {"executionArn": other, "status": "FAILED", "input": "{}", "startDate": AT}
+    problem = job_logs.missing(target, JOB)
+    assert f"its execution {JOB} ended as {said}" in str(problem)
+    assert ARN in problem.next_step
+    states.executions.pop(ARN)
+    assert "none of its instances has started" in str(job_logs.missing(target, JOB))
+
+
+def test_a_log_lines_empty_facts_are_left_out(target: FakeTarget) -> None:
+    line = '{"event": "ends", "error": "CodeFailed", "cause": "", "status": 0}'
+    target._clients["logs", "publisher"] = Logs(target.outputs.training.log_group, JOB, [line])
+    (seen,) = job_logs.read(target, JOB)
+    assert str(seen).endswith("ends: error CodeFailed, status 0")

@@ -10,8 +10,8 @@ import pytest
 
 from petpark.jobs import submission
 from petpark.jobs.runs import chart, differences, load
-from registry import layout
 from registry.encoding import canonical
+from registry.layout.jobs import epoch_key, epochs_prefix, job_result_key, machine_key
 from registry.store.memory_store import MemoryStore
 from tests.petpark.conftest import ACCOUNT, Place, Run
 from training.hyper_parameters import HyperParameters
@@ -34,10 +34,10 @@ def two(place: Place) -> list[str]:
             record = EpochRecord(
                 epoch=number, of=3, train_loss=0.5, loss=1 / number, accuracy=0.7, learning_rate=rate, seconds=2.0
             )
-            workspace.create(layout.epoch_key(job, number), record.to_json())
-        workspace.create(layout.machine_key(job, 1), canonical({"processor": f"<b>{epochs}</b>", "cores": 2}))
+            workspace.create(epoch_key(job, number), record.to_json())
+        workspace.create(machine_key(job, 1), canonical({"processor": f"<b>{epochs}</b>", "cores": 2}))
     result = JobResult(job=submitted[0], status="succeeded", version=4, metrics={"balanced_accuracy": 0.91})
-    workspace.create(layout.job_result_key(submitted[0]), result.to_json())
+    workspace.create(job_result_key(submitted[0]), result.to_json())
     return submitted
 
 
@@ -89,12 +89,12 @@ def test_what_is_no_record_of_a_job_is_named_and_passed_over(
     run: Run, place: Place, two: list[str], tmp_path: Path
 ) -> None:
     workspace = place.buckets["workspace"]
-    for key in (f"{layout.epochs_prefix(two[0])}foreign", layout.machine_key(two[0], 2), layout.job_result_key(two[1])):
+    for key in (f"{epochs_prefix(two[0])}foreign", machine_key(two[0], 2), job_result_key(two[1])):
         workspace.create(key, b"junk")
     page = tmp_path / "page.html"
     said = run("runs", "compare", *two, "--page", str(page))
     assert said.exit_code == 0, said.output
-    for named in (f"{layout.epochs_prefix(two[0])}foreign", layout.job_result_key(two[1])):
+    for named in (f"{epochs_prefix(two[0])}foreign", job_result_key(two[1])):
         assert f"Skipped {named}" in said.stdout
         assert named in page.read_text()
 

@@ -1,11 +1,10 @@
-"""Training on instances, with EC2 by moto."""
+"""Trainings as they are submitted, shown and cancelled, with EC2 by moto."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -15,24 +14,21 @@ from petpark.errors import (
     JobCancelled,
     JobFailed,
     JobFinished,
-    JobInterrupted,
-    JobOverdue,
     ReasonMissing,
     TooManyInstances,
 )
-from petpark.jobs import submission
+from petpark.jobs import execution_events, executions, job_logs, submission
 from petpark.jobs.cancellation import cancel
-from petpark.jobs.job_logs import said
 from petpark.jobs.job_summaries import Stage, summary
-from petpark.jobs.submission import EpochSeen, Finished, InstanceSeen, ProgressSeen, Skipped
+from petpark.jobs.submission import EpochSeen, ProgressSeen, Skipped
 from petpark.targets.target import USUAL_RECIPE
-from registry import layout
+from registry.layout.jobs import JOB_TAG, JOBS, boot_log_key, epoch_key, job_result_key, job_spec_key, progress_key
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import ObjectStore
 from tests.petpark.conftest import ACCOUNT, FakeTarget, Place, Run
 from training.errors import JobMissing, SpecMalformed
 from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER, HyperParameters
-from training.job import STAGES, EpochRecord, JobResult, JobSpec, ProgressRecord, load_spec
+from training.job import STAGES, EpochRecord, JobResult, JobSpec, ProgressRecord, find_result
 from training.jobs.logs import Log
 
 DATASET = "d" * 64
@@ -64,38 +60,14 @@ def epoch(number: int, of: int = 3) -> EpochRecord:
 def finish(workspace: ObjectStore, job: str, **changes: Any) -> None:
     usual: dict[str, Any] = {"job": job, "status": "succeeded", "version": 1, "digest": "sha256:x"}
     result = JobResult(**{**usual, **changes})
-    workspace.create(layout.job_result_key(job), result.to_json())
+    workspace.create(job_result_key(job), result.to_json())
 
 
-def happening(*actions: Callable[[], Any]) -> Callable[[float], None]:
-    """Instead of waiting: the next thing happens. When nothing is left to happen, the watch waits in vain."""
-    left = iter(actions)
-
-    def pause(_seconds: float) -> None:
-        action = next(left, None)
-        assert action is not None, "watched on, although nothing more will happen"
-        action()
-
-    return pause
-
-
-@dataclass
-class Waiting:
-    """A clock that continues only while somebody waits."""
-
-    seconds: float = 0.0
-
-    def pause(self, seconds: float) -> None:
-        self.seconds += seconds
-        assert self.seconds < 10 * 3600, "watched on, although nothing more will happen"
-
-    def clock(self) -> float:
-        return self.seconds
-
-
-def tags_of(ec2: Any, instance: str) -> dict[str, str]:
-    found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
-    return {tag["Key"]: tag["Value"] for tag in found["Tags"]}
+def launched(ec2: Any, job: str, instances: int = 1) -> list[str]:
+    """Instances that work on a job, as the state machine launches them."""
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": JOB_TAG, "Value": job}]}]
+    made = ec2.run_instances(ImageId="ami-12c6146b", MinCount=instances, MaxCount=instances, TagSpecifications=tags)
+    return [machine["InstanceId"] for machine in sorted(made["Instances"], key=lambda each: each["AmiLaunchIndex"])]
 
 
 def test_a_job_is_planned_from_the_stacks_code_and_the_settings(target: FakeTarget) -> None:
@@ -142,90 +114,33 @@ def test_a_job_names_who_asked_for_it_as_the_publisher(target: FakeTarget) -> No
     assert submission.plan(target, DATASET, [], seed=0).requested_by == ALICE
 
 
-def test_an_instance_finds_its_job_by_its_tag(target: FakeTarget, ec2: Any, job: str) -> None:
-    instance = submission.launch(target, job)
-    assert tags_of(ec2, instance)[layout.JOB_TAG] == job
-
-
-def test_an_instance_is_rented_as_the_stack_says_and_in_one_of_its_zones(
-    target: FakeTarget, ec2: Any, job: str
-) -> None:
-    told: list[str] = []
-    first = submission.launch(target, job, tell=told.append)
-    (machine,) = ec2.describe_instances(InstanceIds=[first])["Reservations"][0]["Instances"]
-    assert machine["InstanceLifecycle"] == "spot"
-    assert machine["SubnetId"] == target.outputs.training.subnets["eu-west-1a"]
-    assert told == [f"{first} is a g5.xlarge (spot) in eu-west-1a"]
-    second = submission.launch(target, job, on_demand=True)
-    assert "InstanceLifecycle" not in ec2.describe_instances(InstanceIds=[second])["Reservations"][0]["Instances"][0]
-
-
-def test_instances_that_train_together_are_launched_together_and_the_first_stands_for_them(
-    place: Place, target: FakeTarget, ec2: Any
-) -> None:
-    place.exported["test"]["training"] = {**place.exported["test"]["training"], "instances": 3.0}
-    spec = submission.plan(place.target(), DATASET, [], seed=0, instances=3)
-    job = submission.submit(target, spec)
-    first = submission.launch(target, job)
-    (reservation,) = ec2.describe_instances(Filters=[{"Name": f"tag:{layout.JOB_TAG}", "Values": [job]}])[
-        "Reservations"
-    ]
-    places = {machine["InstanceId"]: machine["AmiLaunchIndex"] for machine in reservation["Instances"]}
-    assert sorted(places.values()) == [0, 1, 2]
-    assert places[first] == 0
-    assert summary(target, job).instance_id == first
-    assert submission.resume(target, job) == first, "they are at work already"
-
-
 def test_more_instances_than_the_stack_lets_train_together_are_refused(target: FakeTarget) -> None:
-    with pytest.raises(TooManyInstances, match="lets at most 1 train together, not 2") as refused:
+    with pytest.raises(TooManyInstances, match="allows at most 1 instances per training, not 2") as refused:
         submission.plan(target, DATASET, [], seed=0, instances=2)
     assert "pulumi config set training_instances 2 --stack test" in refused.value.next_step
-
-
-def test_a_watch_tells_of_instance_epochs_and_end(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
-    instance = submission.launch(target, job)
-
-    def write(*numbers: int) -> Callable[[], None]:
-        def written() -> None:
-            for number in numbers:
-                workspace.create(layout.epoch_key(job, number), epoch(number).to_json())
-
-        return written
-
-    pause = happening(write(1), lambda: None, write(2, 3), lambda: finish(workspace, job))
-    events = list(submission.watch(target, job, instance_id=instance, pause=pause))
-    assert [type(event) for event in events] == [InstanceSeen, EpochSeen, EpochSeen, EpochSeen, Finished]
-    assert [event.record.epoch for event in events if isinstance(event, EpochSeen)] == [1, 2, 3]
-    assert isinstance(events[-1], Finished)
-    assert events[-1].result.version == 1
 
 
 def at(stage: int, done: int, of: int = 100) -> ProgressRecord:
     return ProgressRecord(doing=STAGES[stage], done=done, of=of, seconds_left=(of - done) * 0.8)
 
 
-def test_a_watch_tells_how_far_a_job_is_with_what_is_no_epoch_and_for_how_long(
-    target: FakeTarget, workspace: ObjectStore, job: str
-) -> None:
-    def write(*records: ProgressRecord) -> Callable[[], None]:
-        def written() -> None:
-            for record in records:
-                workspace.create(layout.progress_key(job, *record.key), record.to_json())
+def test_records_tell_how_far_a_job_is_each_once_and_for_how_long(workspace: ObjectStore, job: str) -> None:
+    records, told = submission.Records(workspace, job), list[str]()
 
-        return written
+    def look(*written: ProgressRecord | EpochRecord) -> None:
+        for record in written:
+            epoch_of = isinstance(record, EpochRecord)
+            key = epoch_key(job, record.epoch) if epoch_of else progress_key(job, *record.key)
+            workspace.create(key, record.to_json())
+        told.extend(
+            submission.sentence(event.record) for event in records.new() if isinstance(event, ProgressSeen | EpochSeen)
+        )
 
-    def epoch_ends() -> None:
-        workspace.create(layout.epoch_key(job, 1), epoch(1, of=1).to_json())
-
-    instance = submission.launch(target, job)
-    steps = (write(at(0, 100), at(1, 10)), write(at(1, 90)), epoch_ends, write(at(2, 1, of=4)))
-    pause = happening(*steps, lambda: finish(workspace, job))
-    told = [
-        submission.sentence(event.record)
-        for event in submission.watch(target, job, instance_id=instance, pause=pause)
-        if isinstance(event, ProgressSeen | EpochSeen)
-    ]
+    look(at(0, 100), at(1, 10))
+    look(at(1, 90))
+    look(epoch(1, of=1))
+    look()
+    look(at(2, 1, of=4))
     assert told == [
         "100 of 100 photos decoded",
         "10 of 100 photos embedded, 1 min 12 s left",
@@ -236,12 +151,14 @@ def test_a_watch_tells_how_far_a_job_is_with_what_is_no_epoch_and_for_how_long(
     assert submission.sentence(epoch(1, of=61)).endswith("; 2 min 00 s left")
 
 
-def test_a_record_of_progress_that_is_none_is_passed_over(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
-    instance = submission.launch(target, job)
-    workspace.create(layout.progress_key(job, 0, 1), b"nothing")
-    finish(workspace, job)
-    events = list(submission.watch(target, job, instance_id=instance))
-    assert [type(event) for event in events] == [InstanceSeen, Skipped, Finished]
+def test_what_is_no_record_is_passed_over(workspace: ObjectStore, job: str) -> None:
+    workspace.create(progress_key(job, 0, 1), b"nothing")
+    workspace.create(epoch_key(job, 1), b"junk")
+    found = list(submission.Records(workspace, job).new())
+    assert [event.key for event in found if isinstance(event, Skipped)] == [
+        progress_key(job, 0, 1),
+        epoch_key(job, 1),
+    ]
 
 
 def test_a_job_is_shown_with_how_far_it_is(target: FakeTarget, workspace: ObjectStore, run: Run, ec2: Any) -> None:
@@ -253,164 +170,49 @@ def test_a_job_is_shown_with_how_far_it_is(target: FakeTarget, workspace: Object
         return json.loads(run("jobs", "show", job, "--json").stdout)["progress"]
 
     assert shown() == ""
-    workspace.create(layout.progress_key(job, 1, 64), at(1, 64).to_json())
+    workspace.create(progress_key(job, 1, 64), at(1, 64).to_json())
     assert shown() == "64 of 100 photos embedded, 29 s left"
     assert "none: a linear layer" in run("jobs", "show", job).stdout
-    workspace.create(layout.epoch_key(job, 1), epoch(1, of=1).to_json())
+    workspace.create(epoch_key(job, 1), epoch(1, of=1).to_json())
     assert shown().startswith("epoch 1 of 1: accuracy")
-    workspace.create(layout.progress_key(job, 2, 1), at(2, 1, of=4).to_json())
+    workspace.create(progress_key(job, 2, 1), at(2, 1, of=4).to_json())
     assert shown() == "1 of 4 tests done, 2 s left"
     finish(workspace, job)
     assert shown() == ""
 
 
-def test_a_job_that_failed_gives_its_own_reason(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
-    instance = submission.launch(target, job)
-    finish(workspace, job, status="failed", version=None, digest=None, error="OutOfMemory", message="too small")
+def test_a_job_that_failed_gives_its_own_reason(job: str) -> None:
+    failed = JobResult(job=job, status="failed", error="OutOfMemory", message="too small")
     with pytest.raises(JobFailed, match="OutOfMemory, too small"):
-        list(submission.watch(target, job, instance_id=instance))
-
-
-@pytest.mark.parametrize("by_id", [True, False])
-def test_an_instance_that_ends_without_a_result_is_an_interruption(
-    target: FakeTarget, ec2: Any, job: str, by_id: bool
-) -> None:
-    instance = submission.launch(target, job)
-    pause = happening(lambda: ec2.terminate_instances(InstanceIds=[instance]))
-    with pytest.raises(JobInterrupted) as interrupted:
-        list(submission.watch(target, job, instance_id=instance if by_id else None, pause=pause))
-    assert interrupted.value.next_step == f"petpark train --resume {job}"
-
-
-def test_a_result_that_was_written_before_the_instance_ended_counts(
-    target: FakeTarget, ec2: Any, workspace: ObjectStore, job: str
-) -> None:
-    instance = submission.launch(target, job)
-
-    def end() -> None:
-        finish(workspace, job)
-        ec2.terminate_instances(InstanceIds=[instance])
-
-    events = list(submission.watch(target, job, instance_id=instance, pause=happening(end)))
-    assert isinstance(events[-1], Finished)
-
-
-def test_an_instance_that_never_appears_is_given_up(target: FakeTarget, job: str) -> None:
-    waiting = Waiting()
-    with pytest.raises(JobInterrupted, match="gone"):
-        list(submission.watch(target, job, instance_id="i-0123456789abcdef0", pause=waiting.pause, clock=waiting.clock))
-    assert 30 < waiting.seconds < 120
-
-
-def test_an_instance_that_never_reports_is_not_watched_for_ever(target: FakeTarget, logs: Any, job: str) -> None:
-    instance = submission.launch(target, job)
-    for watched in (
-        lambda waiting: submission.watch(target, job, poll=60, pause=waiting.pause, clock=waiting.clock),
-        lambda waiting: said(target, job, follow=True, poll=60, pause=waiting.pause, clock=waiting.clock),
-    ):
-        waiting = Waiting()
-        with pytest.raises(JobOverdue, match=f"instance {instance} has been .* of 70 that it may take") as overdue:
-            list(watched(waiting))
-        assert 70 * 60 < waiting.seconds < 75 * 60
-        for step in (f"petpark jobs logs {job}", f"petpark jobs cancel {job} --why", f"petpark train --resume {job}"):
-            assert step in overdue.value.next_step
-
-
-def test_another_instance_of_the_job_has_its_own_time(
-    target: FakeTarget, ec2: Any, workspace: ObjectStore, job: str
-) -> None:
-    first, waiting = submission.launch(target, job), Waiting()
-
-    def pause(seconds: float) -> None:
-        waiting.pause(seconds)
-        if waiting.seconds == 60 * 60:
-            submission.launch(target, job)
-            ec2.terminate_instances(InstanceIds=[first])
-        if waiting.seconds == 120 * 60:
-            finish(workspace, job)
-
-    events = list(submission.watch(target, job, poll=600, pause=pause, clock=waiting.clock))
-    assert isinstance(events[-1], Finished)
-
-
-def test_a_log_of_a_job_without_an_instance_is_not_followed_for_ever(target: FakeTarget, logs: Any, job: str) -> None:
-    waiting = Waiting()
-    assert list(said(target, job, follow=True, pause=waiting.pause, clock=waiting.clock)) == []
-    assert 30 < waiting.seconds < 120
-
-
-def test_an_interrupted_job_goes_on_with_another_instance(target: FakeTarget, ec2: Any, job: str) -> None:
-    first = submission.launch(target, job)
-    assert submission.resume(target, job) == first, "one is at work already"
-    ec2.terminate_instances(InstanceIds=[first])
-    second = submission.resume(target, job)
-    assert second != first
-    assert tags_of(ec2, second)[layout.JOB_TAG] == job
-
-
-def test_a_job_that_somebody_else_resumes_is_still_asked_for_by_whom_it_was(
-    target: FakeTarget, ec2: Any, workspace: ObjectStore, job: str
-) -> None:
-    ec2.terminate_instances(InstanceIds=[submission.launch(target, job)])
-    assert target.identity(role="publisher") == ALICE
-    submission.resume(target, job)
-    assert load_spec(workspace, job).requested_by == BOB
-
-
-def test_what_is_finished_or_unknown_cannot_be_resumed(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
-    finish(workspace, job)
-    with pytest.raises(JobFinished):
-        submission.resume(target, job)
-    with pytest.raises(JobMissing):
-        submission.resume(target, "20200101-000000-ffff")
-
-
-def test_why_ec2_ended_an_instance_is_said_with_the_interruption(target: FakeTarget, ec2: Any, job: str) -> None:
-    instance = submission.launch(target, job)
-    ec2.terminate_instances(InstanceIds=[instance])
-    (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
-    with pytest.raises(JobInterrupted) as interrupted:
-        list(submission.watch(target, job, instance_id=instance))
-    assert found["StateReason"]["Message"] in interrupted.value.message
-
-
-def test_a_job_shows_what_was_answered_when_its_instances_were_launched(
-    run: Run, target: FakeTarget, ec2: Any, job: str
-) -> None:
-    instance = submission.launch(target, job)
-    assert f"{instance} is a g5.xlarge (spot) in eu-west-1a" in run("jobs", "show", job).stdout
-    (told,) = json.loads(run("jobs", "show", job, "--json").stdout)["launches"]
-    assert (told["instance"], told["zone"], told["code"]) == (instance, "eu-west-1a", None)
+        submission.finished(job, failed)
 
 
 def test_a_job_whose_instance_failed_to_boot_shows_what_it_said_last(
     run: Run, target: FakeTarget, ec2: Any, workspace: ObjectStore, job: str
 ) -> None:
-    instance = submission.launch(target, job)
+    (instance,) = launched(ec2, job)
     ec2.terminate_instances(InstanceIds=[instance])
     assert f"aws ec2 get-console-output --instance-id {instance}" in " ".join(run("jobs", "show", job).stdout.split())
     said = "".join(f"line {number}\n" for number in range(99)) + "[red]\x1b[2Jno space left\n"
-    workspace.create(layout.boot_log_key(job, instance), said.encode())
+    workspace.create(boot_log_key(job, instance), said.encode())
     shown = run("jobs", "show", job)
     assert "[red][2Jno space left" in shown.stdout, "neither colours nor a terminal's commands are taken from a log"
     assert "line 98" in shown.stdout
     assert "line 42" not in shown.stdout
-    assert layout.boot_log_key(job, instance) in shown.stdout
+    assert boot_log_key(job, instance) in shown.stdout
     assert "get-console-output" not in shown.output
     (told,) = [json.loads(run("jobs", "show", job, "--json").stdout)["boot_log"]]
     assert (told["instance"], told["last"][-2]) == (instance, "line 98")
-    with pytest.raises(JobInterrupted, match=f"Its boot log: petpark jobs show {job}"):
-        list(submission.watch(target, job, instance_id=instance))
 
 
 def test_the_list_says_how_far_every_job_is(run: Run, target: FakeTarget, ec2: Any, workspace: ObjectStore) -> None:
     waiting, running, interrupted, failed, succeeded = sorted(
         submission.submit(target, JobSpec(dataset=DATASET, seed=n, requested_by=BOB)) for n in range(5)
     )
-    submission.launch(target, running)
-    ec2.terminate_instances(InstanceIds=[submission.launch(target, interrupted)])
+    launched(ec2, running)
+    ec2.terminate_instances(InstanceIds=launched(ec2, interrupted))
     finish(workspace, failed, status="failed", version=None, digest=None, error="OutOfMemory")
-    workspace.create(layout.epoch_key(succeeded, 1), epoch(1).to_json())
+    workspace.create(epoch_key(succeeded, 1), epoch(1).to_json())
     finish(workspace, succeeded)
     told = {entry["job"]: entry for entry in json.loads(run("jobs", "list", "--json").stdout)["jobs"]}
     stages = {job: entry["stage"] for job, entry in told.items()}
@@ -434,9 +236,9 @@ def test_without_a_job_the_list_says_how_to_start_one(run: Run, ec2: Any) -> Non
 def test_a_record_that_cannot_be_read_is_a_row_of_the_list_and_the_others_are_listed(
     run: Run, workspace: ObjectStore, ec2: Any, job: str
 ) -> None:
-    workspace.create(layout.job_spec_key("20990101-000000-bad0"), b'{"seed":-1}')
-    workspace.create(f"{layout.JOBS}foreign/notes.txt", b"hello")
-    workspace.create(f"{layout.JOBS}foreign.txt", b"hello")
+    workspace.create(job_spec_key("20990101-000000-bad0"), b'{"seed":-1}')
+    workspace.create(f"{JOBS}foreign/notes.txt", b"hello")
+    workspace.create(f"{JOBS}foreign.txt", b"hello")
     said = run("jobs", "list")
     assert said.exit_code == 0, said.output
     told = {entry["job"]: entry for entry in json.loads(run("jobs", "list", "--json").stdout)["jobs"]}
@@ -458,7 +260,7 @@ def test_a_job_is_known_by_the_beginning_of_its_id(run: Run, target: FakeTarget,
 
 
 def test_an_id_that_others_begin_with_is_itself(target: FakeTarget, workspace: ObjectStore, job: str) -> None:
-    workspace.create(layout.job_spec_key(f"{job}-000001"), workspace.get(layout.job_spec_key(job)))
+    workspace.create(job_spec_key(f"{job}-000001"), workspace.get(job_spec_key(job)))
     assert submission.resolve(target, job) == job
     assert submission.resolve(target, f"{job}-0") == f"{job}-000001"
 
@@ -469,8 +271,9 @@ def test_a_job_that_is_cancelled_ends_its_instances_and_says_who_and_why(
     place.exported["test"]["training"] = {**place.exported["test"]["training"], "instances": 2.0}
     target = place.target()
     job = submission.submit(target, submission.plan(target, DATASET, [], seed=0, instances=2))
-    first = submission.launch(target, job)
-    other = submission.launch(target, submission.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB)))
+    first, _ = launched(ec2, job, 2)
+    assert summary(target, job).instance_id == first
+    (other,) = launched(ec2, submission.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB)))
     told = json.loads(run("jobs", "cancel", job[:-1], "--why", "wrong dataset", "--json").stdout)
     assert (told["job"], told["by"], told["why"]) == (job, ALICE, "wrong dataset")
     assert first in told["instances"]
@@ -483,15 +286,17 @@ def test_a_job_that_is_cancelled_ends_its_instances_and_says_who_and_why(
     assert {states[each] for each in told["instances"]} <= {"shutting-down", "terminated"}
     assert states[other] in {"pending", "running"}
     assert summary(target, job).stage is Stage.CANCELLED
+    result = find_result(workspace, job)
+    assert result is not None
     with pytest.raises(JobCancelled, match=r"alice cancelled job .*: wrong dataset"):
-        list(submission.watch(target, job))
+        submission.finished(job, result)
     with pytest.raises(JobFinished):
-        submission.resume(target, job)
+        executions.start_training(target, job)
 
 
 def test_cancelling_again_ends_what_was_left_and_keeps_the_first_reason(target: FakeTarget, ec2: Any, job: str) -> None:
     assert cancel(target, job, why="first").instances == ()
-    late = submission.launch(target, job)
+    (late,) = launched(ec2, job)
     again = cancel(target, job, why="second")
     assert (again.why, again.instances) == ("first", (late,))
 
@@ -521,9 +326,9 @@ def test_what_a_job_said_is_printed_with_what_its_instances_said(
 ) -> None:
     assert run("jobs", "logs", job).stderr.startswith("LogMissing: ")
     log = Log(job, group=target.outputs.training.log_group, client=logs)
-    log.say("epoch", {"epoch": 1, "loss": 0.25, "usage": {"cpu": 0.5}})
-    log.say("failed\x1b[2J", {"message": None})
-    workspace.create(layout.boot_log_key(job, "i-1"), b"no space left")
+    log.report("epoch", {"epoch": 1, "loss": 0.25, "usage": {"cpu": 0.5}})
+    log.report("failed\x1b[2J", {"message": None})
+    workspace.create(boot_log_key(job, "i-1"), b"no space left")
     said = run("jobs", "logs", job[:-1])
     assert "epoch: epoch 1, loss 0.25, usage (cpu 0.5)" in said.stdout
     assert "no space left" in said.stdout
@@ -533,16 +338,17 @@ def test_what_a_job_said_is_printed_with_what_its_instances_said(
     assert told["boot_logs"][0]["lines"] == ["no space left"]
 
 
-def test_a_log_is_followed_until_the_job_has_ended(
-    target: FakeTarget, workspace: ObjectStore, logs: Any, job: str
+def test_a_log_is_followed_until_no_execution_runs_the_job(
+    place: Place, target: FakeTarget, workspace: ObjectStore, logs: Any, job: str
 ) -> None:
+    execution = executions.start_training(target, job)
     log = Log(job, group=target.outputs.training.log_group, client=logs)
 
     def later() -> None:
-        log.say("epoch", {"epoch": 2})
-        finish(workspace, job)
+        log.report("epoch", {"epoch": 2})
+        place.states.executions[execution.arn]["status"] = "SUCCEEDED"
 
-    steps = iter([lambda: log.say("epoch", {"epoch": 1}), later])
+    steps = iter([lambda: log.report("epoch", {"epoch": 1}), later])
     waited: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -550,7 +356,7 @@ def test_a_log_is_followed_until_the_job_has_ended(
         next(steps, lambda: None)()
         assert len(waited) < 10, "followed on, although the job has ended"
 
-    lines = [str(line.facts.get("epoch")) for line in said(target, job, follow=True, pause=pause)]
+    lines = [str(line.facts.get("epoch")) for line in job_logs.read(target, job, follow=True, pause=pause)]
     assert lines == ["1", "2"]
 
 
@@ -560,20 +366,9 @@ def test_who_stops_watching_is_told_that_the_job_runs_on_and_how_to_stop_it(
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(submission, "watch", functools.partial(submission.watch, pause=interrupt))
+    monkeypatch.setattr(execution_events, "follow", functools.partial(execution_events.follow, pause=interrupt))
     ended = run("train", "--resume", job, "--watch")
     assert ended.exit_code == 130
     assert f"Job {job} continues" in ended.stderr
     assert f"petpark train --resume {job} --watch" in ended.stderr
     assert f"petpark jobs cancel {job} --why" in ended.stderr
-
-
-def test_a_watch_passes_over_what_is_no_record_of_an_epoch(
-    target: FakeTarget, workspace: ObjectStore, job: str
-) -> None:
-    instance = submission.launch(target, job)
-    workspace.create(f"{layout.epochs_prefix(job)}000001.json", b"junk")
-    finish(workspace, job)
-    events = list(submission.watch(target, job, instance_id=instance))
-    assert [event.key for event in events if isinstance(event, Skipped)] == [layout.epoch_key(job, 1)]
-    assert isinstance(events[-1], Finished)

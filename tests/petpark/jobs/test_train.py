@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from petpark.errors import GATES_FAILED
-from petpark.jobs import submission
+from petpark.jobs import execution_events
 from petpark.models import gates
-from registry import layout
+from registry.layout.data_lake import manifest_key
+from registry.layout.jobs import JOBS, epoch_key, job_result_key, job_spec_key, progress_key
 from registry.store.memory_store import MemoryStore
 from tests.petpark.conftest import Place, Run
 from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER
@@ -69,33 +70,31 @@ def test_without_a_dataset_the_list_says_how_to_make_one(run: Run) -> None:
     assert "petpark data ingest" in run("data", "list").stdout
 
 
-def test_training_submits_a_job_and_starts_an_instance_for_it(run: Run, place: Place, dataset: str, ec2: Any) -> None:
+def test_training_submits_a_job_and_starts_its_execution(run: Run, place: Place, dataset: str, ec2: Any) -> None:
     said = run("train", "--dataset", dataset[:8], "--set", "epochs=2", "--seed", "5", "--json")
     told = json.loads(said.stdout)
-    assert told["launched"] == f"{told['instance']} is a g5.xlarge (spot) in eu-west-1a"
-    spec = JobSpec.from_json(place.buckets["workspace"].get(layout.job_spec_key(told["job"])))
+    assert told["execution"].endswith(f":petpark-job:{told['job']}")
+    spec = JobSpec.from_json(place.buckets["workspace"].get(job_spec_key(told["job"])))
     assert (spec.dataset, spec.seed, spec.hyper_parameters.epochs) == (dataset, 5, 2)
 
 
 def test_training_begins_with_the_recipe_that_is_named(run: Run, place: Place, dataset: str, ec2: Any) -> None:
     told = json.loads(run("train", "--dataset", dataset, "--recipe", "few-photos", "--json").stdout)
-    spec = JobSpec.from_json(place.buckets["workspace"].get(layout.job_spec_key(told["job"])))
+    spec = JobSpec.from_json(place.buckets["workspace"].get(job_spec_key(told["job"])))
     assert spec.hyper_parameters == FOR_FEW_PHOTOS
     assert "few-photos" in run("train", "--dataset", dataset, "--recipe", "fewer").stderr
 
 
-def test_an_interrupted_training_is_taken_up_until_it_is_finished(
-    run: Run, place: Place, dataset: str, ec2: Any
-) -> None:
+def test_an_interrupted_training_is_taken_up_until_it_is_finished(run: Run, place: Place, dataset: str) -> None:
     first = json.loads(run("train", "--dataset", dataset, "--json").stdout)
     job = first["job"]
-    ec2.terminate_instances(InstanceIds=[first["instance"]])
+    place.states.executions[first["execution"]]["status"] = "FAILED"
     workspace = place.buckets["workspace"]
     resumed = json.loads(run("train", "--resume", job, "--json").stdout)
     assert resumed["job"] == job
-    assert resumed["instance"] != first["instance"]
+    assert resumed["execution"] == f"{first['execution']}-r2"
     result = JobResult(job=job, status="succeeded", version=4)
-    workspace.create(layout.job_result_key(job), result.to_json())
+    workspace.create(job_result_key(job), result.to_json())
     refused = run("train", "--resume", job)
     assert (refused.exit_code, refused.stderr.startswith("JobFinished: ")) == (1, True)
 
@@ -105,12 +104,11 @@ def test_training_is_of_a_dataset_or_of_an_interrupted_job(run: Run, options: li
     assert run("train", *options).exit_code == 2
 
 
-def test_a_setting_that_does_not_exist_is_bad_usage(run: Run, dataset: str, ec2: Any) -> None:
-    before = len(ec2.describe_instances()["Reservations"])
+def test_a_setting_that_does_not_exist_is_bad_usage(run: Run, place: Place, dataset: str) -> None:
     for wrong in (("--set", "epoch=2"), ("--gate", "accuracy=2"), ("--check", "photo=9")):
         said = run("train", "--dataset", dataset, *wrong)
         assert (said.exit_code, said.stderr.startswith("SpecMalformed: ")) == (2, True)
-    assert len(ec2.describe_instances()["Reservations"]) == before
+    assert place.states.executions == {}
 
 
 def test_a_watched_training_ends_with_the_jobs_own_end(
@@ -119,12 +117,13 @@ def test_a_watched_training_ends_with_the_jobs_own_end(
     workspace = place.buckets.setdefault("workspace", MemoryStore())
 
     def end(_seconds: float) -> None:
-        (job,) = {key.split("/")[1] for key in workspace.keys(layout.JOBS)}
+        (job,) = {key.split("/")[1] for key in workspace.keys(JOBS)}
         workspace.create(
-            layout.job_result_key(job), JobResult(job=job, status="succeeded", version=4, digest="sha256:x").to_json()
+            job_result_key(job), JobResult(job=job, status="succeeded", version=4, digest="sha256:x").to_json()
         )
+        place.states.end("SUCCEEDED")
 
-    monkeypatch.setattr(submission, "watch", functools.partial(submission.watch, pause=end))
+    monkeypatch.setattr(execution_events, "follow", functools.partial(execution_events.follow, pause=end))
     said = run("train", "--dataset", dataset, "--watch", "--json")
     assert said.exit_code == 0
     told = json.loads(said.stdout)
@@ -137,14 +136,15 @@ def test_a_watched_training_tells_a_pipe_how_far_it_is_how_good_and_how_long_it_
     workspace = place.buckets.setdefault("workspace", MemoryStore())
 
     def go_on(_seconds: float) -> None:
-        (job,) = {key.split("/")[1] for key in workspace.keys(layout.JOBS)}
+        (job,) = {key.split("/")[1] for key in workspace.keys(JOBS)}
         progress = ProgressRecord(doing="photos embedded", done=64, of=128, seconds_left=75.0)
         epoch = EpochRecord(epoch=2, of=4, train_loss=1, loss=0.5, accuracy=0.875, learning_rate=1, seconds=30.0)
-        workspace.create(layout.progress_key(job, *progress.key), progress.to_json())
-        workspace.create(layout.epoch_key(job, 2), epoch.to_json())
-        workspace.create(layout.job_result_key(job), JobResult(job=job, status="succeeded", version=4).to_json())
+        workspace.create(progress_key(job, *progress.key), progress.to_json())
+        workspace.create(epoch_key(job, 2), epoch.to_json())
+        workspace.create(job_result_key(job), JobResult(job=job, status="succeeded", version=4).to_json())
+        place.states.end("SUCCEEDED")
 
-    monkeypatch.setattr(submission, "watch", functools.partial(submission.watch, pause=go_on))
+    monkeypatch.setattr(execution_events, "follow", functools.partial(execution_events.follow, pause=go_on))
     said = run("train", "--dataset", dataset, "--watch")
     assert "64 of 128 photos embedded, 1 min 15 s left" in said.stderr
     assert "epoch 2 of 4: accuracy 87.5%, loss 0.500, 30.0 s; 1 min 00 s left" in said.stderr
@@ -155,7 +155,7 @@ def test_real_photos_are_trained_by_a_linear_layer_on_imagenets_weights(
 ) -> None:
     job = json.loads(run("train", "--dataset", dataset, "--recipe", "transfer", "--json").stdout)["job"]
     workspace = place.buckets["workspace"]
-    spec = JobSpec.from_json(workspace.get(layout.job_spec_key(job)))
+    spec = JobSpec.from_json(workspace.get(job_spec_key(job)))
     assert spec.hyper_parameters == FOR_TRANSFER
     assert spec.initial_weights == pretrained.PACKAGED["efficientnet_lite0"].sha256
     assert workspace.stat(initial_weights_key(job)) is None  # an instance has them from its lock
@@ -195,7 +195,7 @@ def test_training_starts_from_the_weights_of_a_version(
         {"weights.pt": tmp_path / "weights.pt"}, labels=["cat", "dog"], metrics={}, lineage={}
     )
     job = json.loads(run("train", "--dataset", dataset, "--weights", str(before.number), "--json").stdout)["job"]
-    spec = JobSpec.from_json(place.buckets["workspace"].get(layout.job_spec_key(job)))
+    spec = JobSpec.from_json(place.buckets["workspace"].get(job_spec_key(job)))
     assert spec.initial_weights == before.files[0].sha256
 
 
@@ -206,7 +206,7 @@ def test_training_starts_from_the_weights_in_a_file(
     said = run("train", "--dataset", dataset, "--weights", str(tmp_path / "imagenet.pth"), "--json")
     job = json.loads(said.stdout)["job"]
     workspace = place.buckets["workspace"]
-    spec = JobSpec.from_json(workspace.get(layout.job_spec_key(job)))
+    spec = JobSpec.from_json(workspace.get(job_spec_key(job)))
     assert spec.initial_weights == hashlib.sha256(b"from elsewhere").hexdigest()
     assert workspace.get(initial_weights_key(job)) == b"from elsewhere"
 
@@ -218,7 +218,7 @@ def test_weights_that_are_nowhere_are_refused_before_anything_starts(
     for weights in ("nowhere.pth", str(bare.number)):
         said = run("train", "--dataset", dataset, "--weights", weights)
         assert said.stderr.startswith("WeightsMissing: "), said.stderr
-    assert list(place.buckets.setdefault("workspace", MemoryStore()).keys(layout.JOBS)) == []
+    assert list(place.buckets.setdefault("workspace", MemoryStore()).keys(JOBS)) == []
 
 
 def test_weights_of_another_network_are_refused_before_anything_is_stored_or_launched(
@@ -231,7 +231,7 @@ def test_weights_of_another_network_are_refused_before_anything_is_stored_or_lau
         {"weights.pt": tmp_path / "weights.pt"}, labels=["cat", "dog"], metrics={}, lineage={"run": job}
     )
     before = list(workspace.keys(""))
-    instances = len(ec2.describe_instances()["Reservations"])
+    started = len(place.states.executions)
     for weights, architecture in ((larger.digest[:14], "mobilenet_v3_small"), (str(larger.number), "convnext_tiny")):
         for words in (("train",), ("search", "run", "--grid", "learning_rate=0.1,0.2")):
             said = run(
@@ -239,7 +239,7 @@ def test_weights_of_another_network_are_refused_before_anything_is_stored_or_lau
                 "--set", "image_size=64",
             )  # fmt: skip
             assert said.stderr.startswith("WeightsOfAnother: "), said.stderr
-    assert (list(workspace.keys("")), len(ec2.describe_instances()["Reservations"])) == (before, instances)
+    assert (list(workspace.keys("")), len(place.states.executions)) == (before, started)
     fits = run("train", "--dataset", dataset, "--weights", larger.digest[:14], "--set", "architecture=resnet10")
     assert fits.exit_code == 0, fits.stderr
 
@@ -256,7 +256,7 @@ def test_a_file_of_torchvision_is_known_by_name_and_hash_and_of_any_other_it_is_
     to = ("train", "--dataset", dataset, "--set", "architecture=efficientnet_b0", "--weights")
     assert run(*to, str(tmp_path / "known" / name)).stderr.startswith("WeightsOfAnother: ")
     other = run(*to, str(tmp_path / "changed" / name))
-    assert (other.exit_code, "is not known here" in other.stderr) == (0, True)
+    assert (other.exit_code, "is unknown here" in other.stderr) == (0, True)
 
 
 def test_a_search_over_networks_starts_from_no_weights(run: Run, dataset: str, tmp_path: Path) -> None:
@@ -286,13 +286,12 @@ def test_a_search_over_networks_starts_from_no_weights(run: Run, dataset: str, t
 def test_a_training_that_cannot_be_is_refused_before_anything_is_stored_or_launched(
     run: Run, place: Place, dataset: str, ec2: Any, tmp_path: Path, wrong: tuple[str, str]
 ) -> None:
-    before = len(ec2.describe_instances()["Reservations"])
     (tmp_path / "weights.pt").write_bytes(b"weights")
     for words in (("train",), ("search", "run", "--grid", "learning_rate=0.1,0.2")):
         said = run(*words, "--dataset", dataset, "--weights", str(tmp_path / "weights.pt"), *wrong)
         assert said.exit_code == 2, said.output
     assert list(place.buckets.setdefault("workspace", MemoryStore()).keys("")) == []
-    assert len(ec2.describe_instances()["Reservations"]) == before
+    assert place.states.executions == {}
     assert run("jobs", "list").exit_code == 0
 
 
@@ -324,11 +323,12 @@ def test_gates_that_failed_are_a_table_and_no_figure_is_shown_as_code(
     metrics = {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "gate_accuracy": 0.0}
 
     def end(_seconds: float) -> None:
-        (job,) = {key.split("/")[1] for key in workspace.keys(layout.JOBS)}
+        (job,) = {key.split("/")[1] for key in workspace.keys(JOBS)}
         result = JobResult(job=job, status="succeeded", version=version.number, metrics=metrics)
-        workspace.create(layout.job_result_key(job), result.to_json())
+        workspace.create(job_result_key(job), result.to_json())
+        place.states.end("SUCCEEDED")
 
-    monkeypatch.setattr(submission, "watch", functools.partial(submission.watch, pause=end))
+    monkeypatch.setattr(execution_events, "follow", functools.partial(execution_events.follow, pause=end))
     monkeypatch.setattr(gates, "judgement", lambda _target, number: gates.briefly(number, metrics))
     said = run("train", "--dataset", dataset, "--watch")
     assert said.exit_code == GATES_FAILED
@@ -339,10 +339,10 @@ def test_gates_that_failed_are_a_table_and_no_figure_is_shown_as_code(
 
 
 def test_a_manifest_that_cannot_be_read_is_a_row_of_the_list(run: Run, place: Place, dataset: str) -> None:
-    place.buckets["lake"].create(layout.manifest_key("foreign"), b"hello")
-    place.buckets["lake"].create(layout.manifest_key("0" * 64), b"hello")
+    place.buckets["lake"].create(manifest_key("foreign"), b"hello")
+    place.buckets["lake"].create(manifest_key("0" * 64), b"hello")
     said = run("data", "list")
     assert said.exit_code == 0, said.output
     assert "cat 24, dog 24" in said.stdout
-    assert layout.manifest_key("foreign") in said.stdout
-    assert layout.manifest_key("0" * 64) in said.stdout
+    assert manifest_key("foreign") in said.stdout
+    assert manifest_key("0" * 64) in said.stdout

@@ -14,13 +14,16 @@ from typing import NoReturn
 
 import pytest
 from botocore.exceptions import NoCredentialsError
+from PIL import Image
 
 from petpark.errors import StackNotDeployed
+from petpark.models.subjects import photo_type
 from petpark.targets.target import Target
 from registry.encoding import sha256_hex
-from registry.layout import photo_key
+from registry.layout.data_lake import photo_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
+from serving.http.classify import PHOTO_TYPES
 from tests.petpark.conftest import FakeTarget, Place, Run
 from tests.serving.park import photo, write_model
 from tests.training.evaluation.baseline.test_copies import lawn, with_animal
@@ -115,7 +118,7 @@ def test_copies_in_other_bytes_are_left_out_and_other_photos_of_the_camera_are_n
     told = json.loads(run("test", str(folder.parent), "--version", "1", "--json").stdout)
     assert (told["photos"], told["learned"]) == (2, 2)
     assert {each["key"]: each["copy"] for each in told["left_out"]} == {"cat/again.jpg": True, "cat/same.jpg": False}
-    assert told["unknown"] == "version 1 carries no figures of its test"
+    assert told["unknown"] == "version 1 has no test metrics"
     said = " ".join(run("test", str(folder.parent), "--version", "1").stdout.split())
     assert "2 photos that it was trained on, 1 of them as a copy in other bytes" in said
     assert "a copy, in other bytes, of lawn.jpg" in said
@@ -174,7 +177,8 @@ def endpoint(*, labels: list[str], key: str = "", **served: object) -> Generator
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             allowed = not key or self.headers.get("authorization") == f"Bearer {key}"
-            status = 401 if not allowed else 422 if body == b"no photo" else 200
+            known = self.headers.get("content-type") in PHOTO_TYPES  # as an endpoint has it
+            status = 401 if not allowed else 415 if not known else 422 if body == b"no photo" else 200
             self._answer({"label": "dog"}, status)
 
         def _answer(self, body: object, status: int = 200) -> None:
@@ -194,6 +198,13 @@ def endpoint(*, labels: list[str], key: str = "", **served: object) -> Generator
         server.server_close()
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_a_photo_is_sent_as_what_it_is(kind: str) -> None:
+    written = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(written, kind)
+    assert photo_type(written.getvalue()) == f"image/{kind}" in PHOTO_TYPES
+
+
 def test_an_endpoint_is_tested_as_its_callers_see_it(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with endpoint(labels=["cat", "dog"], key="pp_1") as url:
         refused = run("test", str(photos), "--endpoint", url)
@@ -203,7 +214,7 @@ def test_an_endpoint_is_tested_as_its_callers_see_it(run: Run, photos: Path, mon
         told = json.loads(run("test", str(photos), "--endpoint", url, "--json").stdout)
     assert (told["tested"], told["photos"], told["right"]) == (f"version 7 at {url}", 17, 6)
     assert (told["learned"], told["claim"]) == (None, None)
-    assert told["unknown"] == "the endpoint does not say which version it serves"
+    assert told["unknown"] == "the endpoint does not report its version"
 
 
 def test_what_an_endpoint_serves_is_looked_up_for_its_claim_and_what_it_learned_from(
@@ -226,10 +237,10 @@ def unreachable(_kind: str, _stack: str) -> Target:
 @pytest.mark.parametrize(
     ("number", "broken", "why"),
     [
-        (1, "", "version 1 of this registry is another one than the endpoint serves"),
-        (9, "", "the registry cannot be asked: expected version 9"),
-        (1, "stack", "the registry cannot be asked: Stack test has no outputs"),
-        (1, "account", "the registry cannot be asked: Unable to locate credentials"),
+        (1, "", "version 1 of this registry is not the version that the endpoint serves"),
+        (9, "", "the registry cannot be read: expected version 9"),
+        (1, "stack", "the registry cannot be read: Stack test has no outputs"),
+        (1, "account", "the registry cannot be read: Unable to locate credentials"),
     ],
 )
 def test_an_endpoint_whose_version_cannot_be_looked_up_is_tested_all_the_same_and_says_why(

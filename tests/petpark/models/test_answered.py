@@ -14,7 +14,7 @@ from registry.channels.channel import Channel, ChannelEntry
 from registry.channels.experiment import Experiments
 from registry.channels.experiment_rule import Rule
 from registry.clock import utc_now
-from registry.layout import move_key
+from registry.layout.model_store import channel_entry_key
 from registry.store.memory_store import MemoryStore
 from tests.petpark.conftest import Place, Run
 from tests.serving.recording.recorded import Recording, loaded
@@ -120,7 +120,7 @@ def test_a_history_that_was_rewritten_is_no_proof(run: Run, place: Place, publis
     publish()
     assert run("promote", "2", "--channel", "test", "--why", "second").exit_code == 0
     record(place, released)
-    store, key = place.buckets["models"], move_key("pets", "test", 1)
+    store, key = place.buckets["models"], channel_entry_key("pets", "test", 1)
     place.replace(key, replace(ChannelEntry.from_bytes(store.get(key)), by="mallory").to_bytes())
     said = run("who", ID, "--json")
     assert said.exit_code == 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from registry.layout import manifest_key
+from registry.layout.data_lake import manifest_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import Place, Run
@@ -75,14 +75,14 @@ def two(version: Callable[..., Version], lake: MemoryStore) -> None:
     )
 
 
-def told(run: Run, *options: str) -> dict[str, Any]:
+def output_of(run: Run, *options: str) -> dict[str, Any]:
     said = run("models", "diff", *(options or ("1", "2")), "--json")
     assert said.exit_code == 0, said.output
     return json.loads(said.stdout)
 
 
 def test_versions_differ_in_files_metrics_labels_and_lineage(run: Run, two: None) -> None:
-    found = told(run)
+    found = output_of(run)
     assert (found["before"], found["after"], found["same"]) == (1, 2, False)
     assert found["metrics"]["accuracy"] == {"before": 0.9, "after": 0.92, "delta": pytest.approx(0.02)}
     assert found["metrics"]["only_old"] == {"before": 1.0, "after": None, "delta": None}
@@ -96,7 +96,7 @@ def test_versions_differ_in_files_metrics_labels_and_lineage(run: Run, two: None
 
 
 def test_datasets_differ_photo_by_photo(run: Run, two: None) -> None:
-    found = told(run)["dataset"]
+    found = output_of(run)["dataset"]
     assert (found["before"], found["after"]) == (BEFORE.sha256, AFTER.sha256)
     counted = {how: found[how] for how in ("added", "removed", "relabelled", "moved", "redescribed")}
     assert counted == {"added": 5, "removed": 1, "relabelled": 1, "moved": 1, "redescribed": 0}
@@ -111,7 +111,7 @@ def test_datasets_differ_photo_by_photo(run: Run, two: None) -> None:
 
 
 def test_every_photo_is_named_on_request(run: Run, two: None) -> None:
-    found = told(run, "1", "2", "--photos")["dataset"]
+    found = output_of(run, "1", "2", "--photos")["dataset"]
     assert [entry["key"] for entry in found["photos"]["added"]] == [f"dog/{n}.jpg" for n in range(16, 21)]
     few, all_ = run("models", "diff", "1", "2").stdout, run("models", "diff", "1", "2", "--photos").stdout
     assert ("dog/20.jpg" in few, "dog/20.jpg" in all_) == (False, True)
@@ -164,19 +164,19 @@ Photos by class
 def test_the_same_dataset_is_not_compared(run: Run, publish: Publish) -> None:
     publish()
     publish()
-    assert told(run)["dataset"] == {"before": "d" * 64, "after": "d" * 64, "same": True, "lost": None}
+    assert output_of(run)["dataset"] == {"before": "d" * 64, "after": "d" * 64, "same": True, "lost": None}
     assert "Dataset" not in run("models", "diff", "1", "2").stdout
 
 
 def test_a_version_does_not_differ_from_itself(run: Run, publish: Publish) -> None:
     publish()
-    assert told(run, "1", "1")["same"] is True
+    assert output_of(run, "1", "1")["same"] is True
     assert "nothing: same content" in run("models", "diff", "1", "1").stdout
 
 
 def test_a_dataset_that_is_gone_is_said_and_the_rest_is_compared(run: Run, two: None, lake: MemoryStore) -> None:
     lake.delete(manifest_key(BEFORE.sha256))
-    found = told(run)
+    found = output_of(run)
     assert found["metrics"]["accuracy"]["after"] == 0.92
     assert BEFORE.sha256 in found["dataset"]["lost"]
     shown = run("models", "diff", "1", "2")
@@ -185,8 +185,8 @@ def test_a_dataset_that_is_gone_is_said_and_the_rest_is_compared(run: Run, two: 
 
 def test_a_version_that_names_no_dataset_is_said(run: Run, two: None, version: Callable[..., Version]) -> None:
     version({"model.onnx": "c"})
-    assert told(run, "2", "3")["dataset"]["lost"] == "the second version names no dataset"
-    assert told(run, "3", "2")["dataset"]["lost"] == "the first version names no dataset"
+    assert output_of(run, "2", "3")["dataset"]["lost"] == "the second version names no dataset"
+    assert output_of(run, "3", "2")["dataset"]["lost"] == "the first version names no dataset"
 
 
 def test_both_versions_must_be_there(run: Run, publish: Publish) -> None:

@@ -141,17 +141,27 @@ def test_without_drift_it_ends_with_0(run: Run, place: Place, version: Version):
     assert found["cameras"][0]["alarms"] == []
 
 
+def test_a_camera_of_which_nothing_is_recorded_is_not_taken_for_one_without_drift(
+    run: Run, place: Place, version: Version
+):
+    record(lake_of(place), version, 2)
+    status, found = drift(run, *times(2), "--camera", "gaet")
+    assert (status, found["cameras"][0]["photos"]) == (1, 0)
+
+
 def test_nothing_recorded_is_said(run: Run, place: Place):
     lake_of(place)
     said = run("drift")
     assert said.exit_code == 0
-    assert "Nothing is recorded of stack test." in said.stdout
+    assert "Stack test has no recorded predictions." in said.stdout
 
 
 def test_a_camera_that_sent_nothing_is_not_one_with_too_few_photos(run: Run, place: Place, version: Version):
     record(lake_of(place), version, 1)
     for words in (["--from", "2026-08-05", "--to", "2026-08-06"], ["--camera", "gaet"]):
-        assert "nothing was recorded in this time" in run("drift", *words).stdout
+        said = run("drift", *words)
+        assert "nothing was recorded in this period" in said.stdout
+        assert said.exit_code == 1, "silence is no sign that all is well"
 
 
 def test_a_version_without_a_reference_is_named(run: Run, place: Place, publish: Callable[..., Version]):
@@ -203,7 +213,7 @@ def test_what_a_person_judged_ordinary_becomes_the_cameras_own_reference(
     assert status == 0
     estimates = [window["accuracy"] for window in found["cameras"][0]["windows"]]
     assert estimates
-    assert all(each["accuracy"] is None and "classes nobody knows" in each["because"] for each in estimates)
+    assert all(each["accuracy"] is None and "of its photos are unknown" in each["because"] for each in estimates)
     assert drift(run, *times(2), "--camera", "gate", "--save-reference", own)[1]["error"]["outcome"] == "FileInTheWay"
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from petpark.errors import GateLoosened, StackOutdated
-from petpark.jobs import submission
+from petpark.jobs import execution_events, submission
 from petpark.models.gates import judgement, plan
 from petpark.targets.stacks import parse
-from registry import layout
 from registry.errors import FileCorrupted
-from registry.layout import blob_key
+from registry.layout.jobs import JOBS, job_result_key
+from registry.layout.model_store import blob_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import ACCOUNT, Place, Run, outputs
@@ -57,7 +57,7 @@ def finish(place: Place, job: str, version: Version) -> None:
     result = JobResult(
         job=job, status="succeeded", version=version.number, digest=version.digest, metrics=dict(version.metrics)
     )
-    place.buckets.setdefault("workspace", MemoryStore()).create(layout.job_result_key(job), result.to_json())
+    place.buckets.setdefault("workspace", MemoryStore()).create(job_result_key(job), result.to_json())
 
 
 # --- what holds ---
@@ -96,7 +96,7 @@ def test_asking_for_less_is_bad_usage_and_starts_nothing(
     monkeypatch.setattr("petpark.data.datasets.resolve", lambda _target, _dataset: "d" * 64)
     said = run("train", "--dataset", "dddd", "--gate", "accuracy=0.5")
     assert (said.exit_code, said.stderr.partition(":")[0]) == (2, "GateLoosened")
-    assert list(place.buckets.setdefault("workspace", MemoryStore()).keys(layout.JOBS)) == []
+    assert list(place.buckets.setdefault("workspace", MemoryStore()).keys(JOBS)) == []
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_job_whose_version_failed_gates_is_shown_with_what_to_try(
     assert told["gates_failed"] == ["recall"]
     assert {entry["name"]: entry["why"] for entry in told["gates"]}["recall"] == "12.0 points missing"
     assert [step["what"] for step in told["next"]] == [
-        "more photos", "other parameters", "go on from its weights", "look at its errors",
+        "more photos", "other parameters", "continue from its weights", "look at its errors",
     ]  # fmt: skip
     assert "did not pass recall" in run("jobs", "list").stdout
 
@@ -218,10 +218,11 @@ def test_a_watched_training_ends_with_a_code_of_its_own_when_gates_failed(
     monkeypatch.setattr(submission, "admit", lambda _target, _spec, **_how: None)
 
     def end(_seconds: float) -> None:
-        (job,) = {key.split("/")[1] for key in place.buckets["workspace"].keys(layout.JOBS)}
+        (job,) = {key.split("/")[1] for key in place.buckets["workspace"].keys(JOBS)}
         finish(place, job, version)
+        place.states.end("SUCCEEDED")
 
-    monkeypatch.setattr(submission, "watch", functools.partial(submission.watch, pause=end))
+    monkeypatch.setattr(execution_events, "follow", functools.partial(execution_events.follow, pause=end))
     said = run("train", "--dataset", "dddd", "--watch", "--json")
     told = json.loads(said.stdout)
     assert said.exit_code == (0 if passes else 3)

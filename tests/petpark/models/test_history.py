@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from registry.channels.channel import Channel, ChannelEntry
-from registry.layout import move_key, version_key
+from registry.layout.model_store import channel_entry_key, version_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import Place, Run
@@ -40,7 +40,7 @@ def wrong(told: dict[str, Any]) -> list[tuple[str, str]]:
 
 def rewrite(place: Place, number: int, **changes: Any) -> None:
     """Put another entry where one stands, as somebody could who got around the bucket's policy."""
-    store, key = place.buckets["models"], move_key("pets", "test", number)
+    store, key = place.buckets["models"], channel_entry_key("pets", "test", number)
     move = replace(ChannelEntry.from_bytes(store.get(key)), **changes)
     store.delete(key)
     store.create(key, move.to_bytes())
@@ -133,7 +133,7 @@ def test_the_newest_entry_rewritten_shows_in_the_buckets_memory(
 def test_the_newest_entry_taken_back_shows_in_the_buckets_memory(
     run: Run, moved: list[ChannelEntry], place: Place
 ) -> None:
-    place.buckets["models"].delete(move_key("pets", "test", 4))
+    place.buckets["models"].delete(channel_entry_key("pets", "test", 4))
     code, told = proof(run)
     assert (code, wrong(told)) == (1, [("first writes", "ObjectRewritten")])
 
@@ -143,25 +143,25 @@ def test_an_entry_noted_elsewhere_shows_that_the_newest_were_taken_back_where_th
 ) -> None:
     noted = moved[-1].sha256
     assert proof(run, "--since", noted)[0] == 0
-    place.buckets["models"].delete(move_key("pets", "test", 4))
+    place.buckets["models"].delete(channel_entry_key("pets", "test", 4))
     forgetful(place)
     assert proof(run)[0] == 0, "by itself a shorter history looks as if it had always been so"
     code, told = proof(run, "--since", noted)
-    assert (code, wrong(told)) == (1, [("noted entry", "HistoryBroken")])
+    assert (code, wrong(told)) == (1, [("known entry", "HistoryBroken")])
     assert noted in told["findings"][-1]["expected"]
 
 
 def test_a_noted_entry_may_have_others_behind_it(run: Run, moved: list[ChannelEntry]) -> None:
     said = run("models", "history", "--channel", "test", "--since", f"sha256:{moved[1].sha256}")
     assert said.exit_code == 0
-    assert "it is move 2, and 2 came behind it" in said.stdout
+    assert "it is move 2, followed by 2 more" in said.stdout
 
 
 def test_a_channel_that_was_deleted_altogether_does_not_contain_what_was_noted(
     run: Run, moved: list[ChannelEntry], place: Place
 ) -> None:
     for move in moved:
-        place.buckets["models"].delete(move_key("pets", "test", move.number))
+        place.buckets["models"].delete(channel_entry_key("pets", "test", move.number))
     forgetful(place)
     assert proof(run, "--since", moved[0].sha256)[0] == 1
 

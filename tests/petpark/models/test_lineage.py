@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from petpark.models.lineage import OriginUnknown, Run, walk
-from registry import layout
 from registry.errors import StoreRefused, StoreUnavailable
-from registry.layout import manifest_key
+from registry.layout.data_lake import manifest_key
+from registry.layout.jobs import epoch_key, job_result_key, job_spec_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import ACCOUNT, FakeTarget, Place
@@ -54,7 +54,7 @@ def train(place: Place, tmp_path: Path) -> Train:
             record = EpochRecord(
                 epoch=epoch, of=2, train_loss=0.5, loss=0.4, accuracy=0.9, learning_rate=0.001, seconds=2.0
             )
-            workspace.create(layout.epoch_key(job, epoch), record.to_json())
+            workspace.create(epoch_key(job, epoch), record.to_json())
         weights = tmp_path / f"{number}.pt"
         weights.write_text(f"weights {number}")
         lineage = {"run": job, "dataset": dataset, "seed": "5", "trained_by": MACHINE, "requested_by": ANA}
@@ -65,7 +65,7 @@ def train(place: Place, tmp_path: Path) -> Train:
             lineage=lineage | ({"initial_weights": initial_weights} if initial_weights else {}),
         )
         result = JobResult(job=job, status="succeeded", version=number, digest=version.digest, seconds=61.0)
-        workspace.create(layout.job_result_key(job), result.to_json())
+        workspace.create(job_result_key(job), result.to_json())
         return version
 
     return make
@@ -75,7 +75,7 @@ def weights_of(version: Version) -> str:
     return version.files[0].sha256
 
 
-def told(run: Command, *words: str) -> dict[str, Any]:
+def output_of(run: Command, *words: str) -> dict[str, Any]:
     said = run("models", "lineage", *words, "--json")
     assert said.exit_code == 0, said.output
     return json.loads(said.stdout)
@@ -83,7 +83,7 @@ def told(run: Command, *words: str) -> dict[str, Any]:
 
 def test_a_version_leads_to_its_run_its_dataset_and_who_asked(run: Command, train: Train) -> None:
     train()
-    found = told(run, "1")
+    found = output_of(run, "1")
     assert (found["lineage"]["requested_by"], found["lineage"]["trained_by"]) == (ANA, MACHINE)
     assert (found["run"]["job"], found["run"]["epochs"], found["run"]["last_epoch"]["accuracy"]) == ("job-1", 2, 0.9)
     assert found["run"]["spec"]["hyper_parameters"]["epochs"] == 2
@@ -96,7 +96,7 @@ def test_a_version_leads_to_its_run_its_dataset_and_who_asked(run: Command, trai
 
 def test_the_photos_are_named_on_request(run: Command, train: Train) -> None:
     train()
-    listed = told(run, "1", "--photos")["dataset"]["list"]
+    listed = output_of(run, "1", "--photos")["dataset"]["list"]
     assert listed[1] == {"key": "cat/2.jpg", "sha256": "2" * 64, "label": "cat", "split": "test"}
     assert "cat/2.jpg  test, 222222222222" in run("models", "lineage", "1", "--photos").stdout
 
@@ -106,7 +106,7 @@ def test_the_walk_goes_on_through_the_versions_whose_weights_were_begun_with(run
     second = train(initial_weights=weights_of(first))
     train()
     train(initial_weights=weights_of(second))
-    found = told(run, "4")
+    found = output_of(run, "4")
     parent = found["initial_weights"]
     assert (parent["sha256"], parent["origin"]["version"]) == (weights_of(second), 2)
     assert parent["origin"]["initial_weights"]["origin"]["version"] == 1
@@ -153,7 +153,7 @@ pets version 2  DIGEST-2, WHEN, accuracy 95.0 %
 
 def test_weights_of_no_version_were_handed_in(run: Command, train: Train) -> None:
     train(initial_weights="a" * 64)
-    assert "not a version's file" in told(run, "1")["initial_weights"]["lost"]
+    assert "not a version's file" in output_of(run, "1")["initial_weights"]["lost"]
     assert "not a version's file" in run("models", "lineage", "1").stdout
 
 
@@ -172,11 +172,11 @@ def test_a_job_that_was_forgotten_is_said(run: Command, train: Train, place: Pla
     workspace = place.buckets["workspace"]
     for key in list(workspace.keys("jobs/")):
         workspace.delete(key)
-    found = told(run, "1")
-    assert "forgets jobs after 90 days" in found["run"]["lost"]
+    found = output_of(run, "1")
+    assert "keeps jobs for 90 days" in found["run"]["lost"]
     assert found["dataset"]["photos"] == 3
     shown = run("models", "lineage", "1").stdout
-    assert "forgets jobs after 90 days" in shown
+    assert "keeps jobs for 90 days" in shown
     assert "requested by ana, trained by i-7" in shown, "the version itself still knows"
 
 
@@ -184,9 +184,9 @@ def test_a_job_without_a_result_and_one_that_cannot_be_read_are_told_apart(train
     train()
     train()
     workspace = place.buckets["workspace"]
-    workspace.delete(layout.job_result_key("job-1"))
-    workspace.delete(layout.job_spec_key("job-2"))
-    workspace.create(layout.job_spec_key("job-2"), b"{}")
+    workspace.delete(job_result_key("job-1"))
+    workspace.delete(job_spec_key("job-2"))
+    workspace.create(job_spec_key("job-2"), b"{}")
     first, second = (walk(place.target(), number).run for number in (1, 2))
     assert isinstance(first, Run)
     assert first.result is None
@@ -197,14 +197,14 @@ def test_a_job_without_a_result_and_one_that_cannot_be_read_are_told_apart(train
 def test_a_dataset_that_is_gone_is_said(run: Command, train: Train, place: Place) -> None:
     train()
     place.buckets["lake"].delete(manifest_key(DATASET.sha256))
-    assert DATASET.sha256 in told(run, "1")["dataset"]["lost"]
+    assert DATASET.sha256 in output_of(run, "1")["dataset"]["lost"]
     assert run("models", "lineage", "1").exit_code == 0
 
 
 def test_a_version_that_names_nothing_has_no_more_to_tell(run: Command, place: Place, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").touch()
     place.catalog.publish({"model.onnx": tmp_path / "model.onnx"}, labels=[], metrics={}, lineage={})
-    found = told(run, "1")
+    found = output_of(run, "1")
     assert (found["run"], found["dataset"], found["initial_weights"]) == (None, None, None)
     assert run("models", "lineage", "1").stdout.count("not named") == 2
 
@@ -225,7 +225,7 @@ def test_what_this_person_may_not_see_is_said_but_silence_is_a_failure(
 ) -> None:
     train()
     place.buckets["lake"] = place.buckets["workspace"] = Closed(StoreRefused("read", "403"))
-    found = told(run, "1")
+    found = output_of(run, "1")
     assert "403" in found["run"]["lost"]
     assert "403" in found["dataset"]["lost"]
     place.buckets["lake"] = Closed(StoreUnavailable("read", "no answer"))
@@ -244,6 +244,6 @@ def test_who_may_not_act_as_publisher_still_sees_the_version(
         return store(self, bucket, role=role)
 
     monkeypatch.setattr(FakeTarget, "store", only_the_registry)
-    found = told(run, "1")
+    found = output_of(run, "1")
     assert "not you" in found["run"]["lost"]
     assert found["lineage"]["run"] == "job-1"

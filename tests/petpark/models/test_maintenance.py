@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from petpark.__main__ import app
 from petpark.models import maintenance
-from petpark.output import Output
+from petpark.output.console import Output
 from registry.channels.channel import Channel
 from registry.encoding import sha256_hex
 from registry.errors import KeyUnavailable, StoreUnavailable
-from registry.layout import Role, blob_key, move_key
+from registry.layout.model_store import blob_key, channel_entry_key
+from registry.layout.roles import Role
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import FakeTarget, Place, Run
@@ -58,7 +59,7 @@ def litter(place: Place, publish: Publish, clock: Clock) -> None:
     drop(place, b"young")
 
 
-def told(run: Run, *words: str) -> tuple[int, dict[str, Any]]:
+def output_of(run: Run, *words: str) -> tuple[int, dict[str, Any]]:
     said = run("models", *words, "--json")
     return said.exit_code, json.loads(said.stdout)
 
@@ -70,7 +71,7 @@ def test_a_sound_registry_is_counted(run: Run, publish: Publish) -> None:
     publish()
     run("certify", "1", "--decision", "certified", "--note", "x")
     run("promote", "1", "--channel", "prod", "--why", "x")
-    code, found = told(run, "fsck", "--deep")
+    code, found = output_of(run, "fsck", "--deep")
     assert (code, found["sound"], found["deep"], found["findings"]) == (0, True, True, [])
     assert {name: found[name] for name in ("versions", "moves", "certificates", "blobs", "unused")} == {
         "versions": 1,
@@ -89,16 +90,16 @@ def test_every_finding_says_how_bad_where_what_and_what_to_do(run: Run, publish:
         run("promote", "1", "--channel", "test", "--why", "x")
     store = place.buckets["models"]
     store.create("pets/notes.txt", b"somebody was here")
-    store.delete(move_key("pets", "test", 1))
+    store.delete(channel_entry_key("pets", "test", 1))
     spoiled = blob_key("pets", version.files[0].sha256)
     store.delete(spoiled)
     store.create(spoiled, b"model.onnx X")
-    code, found = told(run, "fsck")
+    code, found = output_of(run, "fsck")
     assert code == 1
     named = {(each["severity"], each["outcome"]) for each in found["findings"]}
     assert named == {("damage", "HistoryBroken"), ("trace", "ForeignObject"), ("trace", "ObjectRewritten")}
     assert all(each["where"] and each["expected"] and each["actual"] and each["next"] for each in found["findings"])
-    _, deep = told(run, "fsck", "--deep")
+    _, deep = output_of(run, "fsck", "--deep")
     assert ("damage", "FileCorrupted") in {(each["severity"], each["outcome"]) for each in deep["findings"]}
     said = run("models", "fsck")
     assert said.exit_code == 1
@@ -109,7 +110,7 @@ def test_every_finding_says_how_bad_where_what_and_what_to_do(run: Run, publish:
 
 
 def test_unused_files_are_no_finding(run: Run, litter: None) -> None:
-    code, found = told(run, "fsck")
+    code, found = output_of(run, "fsck")
     assert (code, found["unused"], found["findings"]) == (0, 3, [])
     assert "3 files unused" in run("models", "fsck").stdout
 
@@ -162,7 +163,7 @@ def keys(place: Place) -> set[str]:
 
 def test_a_dry_run_says_what_would_go_and_why_the_rest_stays(run: Run, litter: None, place: Place) -> None:
     before = keys(place)
-    code, found = told(run, "gc", "--dry-run")
+    code, found = output_of(run, "gc", "--dry-run")
     assert (code, found["dry_run"]) == (0, True)
     assert (found["collectable"]["files"], found["collectable"]["bytes"]) == (2, 800)
     assert found["young"] == {"files": 1, "bytes": 5, "stay_until_older_than_days": 7}
@@ -175,11 +176,11 @@ def test_a_dry_run_says_what_would_go_and_why_the_rest_stays(run: Run, litter: N
 
 def test_what_nobody_uses_goes_and_nothing_else(run: Run, litter: None, place: Place) -> None:
     before = keys(place)
-    code, found = told(run, "gc", "--yes")
+    code, found = output_of(run, "gc", "--yes")
     assert (code, found["removed"]) == (0, {"files": 2, "bytes": 800})
     assert before - keys(place) == set(found["collectable"]["keys"])
     assert "Nothing to remove." in run("models", "gc").stdout
-    assert told(run, "fsck")[0] == 0
+    assert output_of(run, "fsck")[0] == 0
 
 
 def test_nothing_goes_without_a_yes_where_nobody_can_be_asked(run: Run, litter: None, place: Place) -> None:
@@ -230,7 +231,7 @@ def test_what_nobody_should_have_written_is_declared_void_and_the_channel_moves_
     assert head is not None
     for number in (2, 4):
         foreign = replace(head, number=number, previous=1, previous_sha256="0" * 64)
-        store.create(move_key("pets", "test", number), foreign.to_bytes())
+        store.create(channel_entry_key("pets", "test", number), foreign.to_bytes())
     store.create("pets/versions/00000007.json", b"{}")
     stopped = run("promote", "1", "--channel", "test", "--why", "x")
     assert (stopped.exit_code, stopped.stderr.partition(":")[0]) == (1, "HistoryBroken")
@@ -261,7 +262,7 @@ def test_what_was_deleted_is_restored_and_not_declared_void(run: Run, place: Pla
     publish()
     for _ in range(3):
         run("promote", "1", "--channel", "test", "--why", "x")
-    place.buckets["models"].delete(move_key("pets", "test", 2))
+    place.buckets["models"].delete(channel_entry_key("pets", "test", 2))
     said = run("models", "repair", "--why", "x", "--yes")
     assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "ObjectRewritten")
     assert list(place.buckets["models"].keys("pets/repairs/")) == []

@@ -16,7 +16,7 @@ from petpark.models.model_versions import Validity, judge
 from registry.certificates.certificate import Certificate, Certificates, Decision
 from registry.channels.channel import Channel
 from registry.errors import NotCertified
-from registry.layout import blob_key, certificate_key, move_key, version_key
+from registry.layout.model_store import blob_key, certificate_key, channel_entry_key, version_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import Place, Run
@@ -298,7 +298,7 @@ def test_verify_finds_a_channel_whose_history_is_broken_and_looks_at_the_rest(
     for channel in ("prod", "test"):
         promote(run, 1, channel)
         promote(run, 1, channel)
-    place.buckets["models"].delete(move_key("pets", "prod", 1))
+    place.buckets["models"].delete(channel_entry_key("pets", "prod", 1))
     code, found = findings(run)
     assert code == 1
     assert [what for what, each in found.items() if not each["ok"]] == ["channel prod"]

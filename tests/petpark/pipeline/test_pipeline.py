@@ -12,9 +12,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from petpark.__main__ import app
-from petpark.errors import PipelineRunning
+from petpark.errors import PipelineNotStarted, PipelineRunning
+from petpark.failures.denials import denial
 from petpark.pipeline import runs
-from registry.layout import certification_key
+from registry.layout.workspace import certification_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import Place
@@ -76,17 +77,23 @@ def test_equal_inputs_run_once_and_a_word_makes_them_others(
     assert json.loads(run("pipeline", "start", "--dataset", dataset, "--force", "b", "--json").stdout)["began"]
 
 
-def test_a_start_that_step_functions_repeats_for_a_running_pipeline_is_none(
-    run: Command, states: StepFunctions, dataset: str
+def test_waiting_for_a_trigger_that_does_not_answer_ends_after_a_minute(
+    place: Place, states: StepFunctions, dataset: str
 ) -> None:
-    arn = f"{PIPELINE}:{name(dataset)}"
-    states.executions[arn] = {"executionArn": arn, "status": "RUNNING", "input": json.dumps({"dataset": dataset})} | {
-        "startDate": AT - timedelta(minutes=1)
-    }
-    states.on_start = lambda execution: execution.update(
-        status="SUCCEEDED", output=json.dumps({"started": True, "execution": arn})
-    )
-    assert json.loads(run("pipeline", "start", "--dataset", dataset, "--json").stdout)["began"] is False
+    passed = iter([0.0, 59.9, 60.0])  # it stays RUNNING
+    with pytest.raises(PipelineNotStarted, match="has not answered within 60 s"):
+        runs.start(opener(place, states)(), dataset, pause=lambda _seconds: None, clock=lambda: next(passed))
+
+
+def test_a_pipeline_is_not_retried_when_its_execution_names_are_used_up(
+    place: Place, states: StepFunctions, trigger: None, dataset: str
+) -> None:
+    target = opener(place, states)()
+    for force in ("", *(f"retry-{number}" for number in range(2, 100))):
+        runs.start(target, dataset, force=force)
+    states.end("FAILED")
+    with pytest.raises(PipelineNotStarted, match="was retried 99 times"):
+        runs.retry(target, name(dataset))
 
 
 def test_a_pipeline_without_a_dataset_is_refused_in_a_sentence(run: Command, dataset: str) -> None:
@@ -133,6 +140,92 @@ def test_status_lists_and_shows_where_a_pipeline_is(
     assert (missing.exit_code, missing.stderr.startswith("PipelineMissing: There is no pipeline zzz.")) == (1, True)
 
 
+S3_DENIED = (
+    "User: arn:aws:sts::123456789012:assumed-role/pipeline-job-role-1a2b/abc is not authorized to perform: "
+    's3:PutObject on resource: "arn:aws:s3:::workspace/jobs/x/order.json" because no identity-based policy allows '
+    "the s3:PutObject action (Service: S3, Status Code: 403, Request ID: Q)"
+)
+EC2_DENIED = (
+    "EC2 refused the launch: You are not authorized to perform this operation. User: arn:aws:sts::123456789012:"
+    "assumed-role/pipeline-job-role-1a2b/abc is not authorized to perform: ec2:CreateFleet on resource: "
+    "arn:aws:ec2:eu-west-1:123456789012:fleet/* because no identity-based policy allows the ec2:CreateFleet action. "
+    "Encoded authorization failure message: xyz (Service: Ec2, Status Code: 403, Request ID: Q)"
+)
+
+
+@pytest.mark.parametrize(("cause", "action"), [(S3_DENIED, "s3:PutObject"), (EC2_DENIED, "ec2:CreateFleet")])
+def test_a_missing_permission_is_reported_with_the_role_and_the_action(
+    run: Command, states: StepFunctions, trigger: None, dataset: str, cause: str, action: str
+) -> None:
+    run("pipeline", "start", "--dataset", dataset)
+    states.executions[f"{PIPELINE}:{name(dataset)}"] |= {
+        "status": "FAILED",
+        "error": "X",
+        "cause": cause,
+        "stopDate": AT,
+    }
+    said = " ".join(run("pipeline", "status", name(dataset)).stdout.split())
+    assert f"role pipeline-job-role-1a2b may not {action} on arn:aws:" in said
+    assert "pulumi up restores the role's deployed permissions" in said
+    assert denial("accuracy is 0.4") is None
+
+
+@pytest.mark.parametrize("error", ["DatasetRefused", "GateRefused", "CertificationRefused"])
+def test_an_end_that_stored_jobs_lead_to_again_is_not_advised_to_be_retried(
+    run: Command, states: StepFunctions, trigger: None, dataset: str, error: str
+) -> None:
+    run("pipeline", "start", "--dataset", dataset)
+    states.executions[f"{PIPELINE}:{name(dataset)}"] |= {"status": "FAILED", "error": error, "cause": "because"}
+    said = " ".join(run("pipeline", "status", name(dataset)).stdout.split())
+    assert "equal inputs end the same way" in said
+    assert "pipeline retry" not in said
+
+
+@pytest.mark.parametrize("command", ["start", "retry"])
+def test_an_empty_name_as_of_an_unset_variable_starts_no_pipeline_of_the_only_dataset(
+    run: Command, states: StepFunctions, trigger: None, dataset: str, command: str
+) -> None:
+    said = run("pipeline", command, *(["--dataset", ""] if command == "start" else []))
+    assert said.exit_code == 1
+    assert said.stderr.startswith("DatasetMissing: the name" if command == "start" else "PipelineMissing: No pipeline")
+    assert states.executions == {}
+
+
+@pytest.mark.parametrize("word", ["two words", "x" * 41, 'a"b', "é"])
+def test_a_word_that_is_none_is_refused_before_anything_is_started(
+    run: Command, states: StepFunctions, trigger: None, dataset: str, word: str
+) -> None:
+    said = run("pipeline", "start", "--dataset", dataset, "--force", word)
+    assert (said.exit_code, "at most 40 letters" in said.stderr) == (2, True)
+    assert states.executions == {}
+
+
+def test_a_state_machine_that_somebody_edited_is_named_by_status(
+    run: Command, states: StepFunctions, dataset: str
+) -> None:
+    assert run("pipeline", "status").stderr == ""
+    job, start = (OUTPUTS[machine].removesuffix(":live") for machine in ("job", "start"))
+    states.deployed[job] = {"definition": '{"StartAt": "Mine"}', "roleArn": "arn:role"}
+    states.deployed[OUTPUTS["start"]] = {
+        "routingConfiguration": [{"stateMachineVersionArn": f"{start}:2", "weight": 100}]
+    }
+    states.deployed[OUTPUTS["pipeline"].removesuffix(":live")] = {"definition": "{}", "roleArn": "arn:mine"}
+    del states.deployed[OUTPUTS["janitor"]]
+    told = run("pipeline", "status").stderr
+    expected = {
+        "job": "its definition was edited but not published; executions still run the deployed version",
+        "pipeline": "it has another role, arn:mine",
+        "start": "its alias points to version 2; the deployed one is 1",
+        "janitor": "it, its alias or its deployed version was deleted",
+    }
+    for machine, what in expected.items():
+        assert (
+            f"State machine {machine} differs from its deployment: {what}. To restore it: pulumi up --refresh" in told
+        )
+    facts = json.loads(run("pipeline", "status", "--json").stdout)
+    assert {each["machine"]: each["what"] for each in facts["edited"]} == expected
+
+
 def test_history_and_graph_show_what_it_went_through(
     run: Command, states: StepFunctions, trigger: None, dataset: str
 ) -> None:
@@ -148,6 +241,25 @@ def test_history_and_graph_show_what_it_went_through(
     assert drawn.startswith("flowchart TD")
     assert "  class Check,Begin,CheckDataset passed" in drawn
     assert "classDef" not in run("pipeline", "graph").stdout
+
+
+def test_status_and_history_show_the_duration_and_cost_of_each_stage(
+    run: Command, states: StepFunctions, trigger: None, dataset: str
+) -> None:
+    run("pipeline", "start", "--dataset", dataset)
+    output = json.dumps({"Output": {"seconds": 30.0, "usd": 0.25}})
+    details = {
+        4: {"timestamp": AT, "taskScheduledEventDetails": {"resource": "startExecution.sync:2"}},
+        5: {"timestamp": AT + timedelta(seconds=34), "taskSucceededEventDetails": {"output": output}},
+    }
+    states.histories[f"{PIPELINE}:{name(dataset)}"] += [
+        {"id": number, "previousEventId": number - 1, **each} for number, each in details.items()
+    ]
+    for command in ("status", "history"):
+        (stage,) = json.loads(run("pipeline", command, name(dataset), "--json").stdout)["stages"]
+        assert (stage["state"], stage["seconds"], stage["overhead"], stage["usd"]) == ("CheckDataset", 34, 4, 0.25)
+        shown = run("pipeline", command, name(dataset)).stdout.splitlines()
+        assert ["CheckDataset", "34.0", "30.0", "4.0", "0.2500"] in [line.split() for line in shown]
 
 
 def test_a_retry_is_a_new_run_of_the_same_dataset(

@@ -184,16 +184,16 @@ def test_a_fork_gets_a_comment_made_from_the_record(
 ) -> None:
     body = comment(api, uploaded, tmp_path, monkeypatch)
     assert body.startswith(MARK)
-    assert "nobody has checked it" in body
+    assert "it is not verified" in body
     deployed = git(checkout.folder, "rev-parse", "HEAD^").strip()
     assert body.count(f"made from the state that was recorded after commit {deployed}") == 2
-    assert "data sources answered from the record: getCallerIdentity, getParameter" in body
+    assert "data sources from the record: getCallerIdentity, getParameter" in body
     assert "outputs of other stacks from the record: organization/petpark/test" in body
     # What only the AWS provider knows: it was there for test, and prod's page says that it was not.
     assert re.search(r"± <code>network-vpc</code>.*forced by <code>cidrBlock</code>|± `network-vpc`.*`cidrBlock`", body)
     assert (
-        "each of these changes may be a replacement, for there was no AWS provider to ask: endpoint-machine-template"
-        in body
+        "each of these changes may be a replacement, because the AWS provider was not available: "
+        "endpoint-machine-template" in body
     )
     assert "`c7i.large` → `c7i.xlarge`" in body
     assert re.search(r"\| endpoint, a month \| [\d,.]+ \| [\d,.]+ \| \+[\d,.]+ \|", body), "costs before and after"

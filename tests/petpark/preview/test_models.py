@@ -69,7 +69,7 @@ def gates(**model: float) -> StackGates:
 
 
 def looked(then: Rules, registry: Mapping[str, Any] = REGISTRY, *, now: Rules | None = None) -> Models:
-    return found(registry, "as the registry says now", now or shipped(), then, at=NOW)
+    return found(registry, "from the registry, now", now or shipped(), then, at=NOW)
 
 
 def golden(name: str, models: Models, plan: Plan | None = None) -> None:
@@ -125,8 +125,7 @@ def test_a_channel_that_begins_to_ask_says_what_speaks_against_its_version() -> 
     policies = {**shipped().channels, "test": ChannelPolicy(two_people=False)}
     told = texts(looked(shipped(channels=policies), registry))
     assert (
-        "rule of channel test: certificate no → yes, gates no → yes; version 3 in it is not certified and did not"
-        in told
+        "rule of channel test: certificate no → yes, gates no → yes; its version 3 is not certified and did not" in told
     )
     assert "did not pass recall" in told
     lenient = {**shipped().channels, "test": ChannelPolicy(two_people=False, gates=False)}
@@ -140,9 +139,9 @@ def test_a_gate_passes_on_the_page_as_it_does_in_a_training(name: str, bound: fl
     told = texts(looked(shipped(gates=gates(**{name: limit})), registry))
     gate = MODEL_GATES[name]
     assert (f"gate {name}:" in told) == (limit != before)
-    if limit != before and not gate.asks_nothing(limit):
+    if limit != before and not gate.is_off(limit):
         assert ("would fail" in told) == (not gate.meets(bound, limit))
-    assert ("would not be asked" in told) == (limit != before and gate.asks_nothing(limit))
+    assert ("would not be checked" in told) == (limit != before and gate.is_off(limit))
 
 
 def test_gates_of_data_and_checks_hold_for_the_next_training() -> None:

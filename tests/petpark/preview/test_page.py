@@ -41,7 +41,7 @@ def changed(stack: str, code: Path, now: Mapping[str, Deployment], **settings: s
 
 
 def same_as_golden(name: str, text: str) -> None:
-    """Compare with the page that was read by eye once; PETPARK_GOLDEN=write writes it anew."""
+    """Compare with the golden page, which a person has read; PETPARK_GOLDEN=write replaces it."""
     file = GOLDEN / f"{name}.md"
     if os.environ.get("PETPARK_GOLDEN") == "write":
         file.write_text(text, encoding="utf-8")

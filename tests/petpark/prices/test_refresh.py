@@ -28,7 +28,7 @@ from tests.loopback_publisher import Answer, Publisher, proxy, publisher
 from tests.petpark.prices.lists import SERVICES, instance, listed, path, service, site
 
 TABLE = prices.load()
-PATIENCE = Timeouts(connect=5, read=5, pause=lambda _: None)
+TIMEOUTS = Timeouts(connect=5, read=5, pause=lambda _: None)
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def small() -> PriceTable:
 
 def refreshed(server: Publisher, *regions: str, table: PriceTable | None = None) -> PriceTable:
     return refresh(
-        table or small(), regions or ("eu-west-1",), silent, environment={MIRROR: server.url}, timeouts=PATIENCE
+        table or small(), regions or ("eu-west-1",), silent, environment={MIRROR: server.url}, timeouts=TIMEOUTS
     )
 
 
@@ -122,7 +122,7 @@ def _replaced(offer: str, content: bytes) -> Fault:
     return change
 
 
-def _gone(offer: str) -> Fault:
+def _removed(offer: str) -> Fault:
     return lambda server: server.files.pop(path(offer))
 
 
@@ -132,7 +132,7 @@ ELSEWHERE = listed("AmazonEC2", [instance("c7i.large", "0.1", region="eu-west-3"
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        (_gone("AWSELB"), ArchiveMissing, "404"),
+        (_removed("AWSELB"), ArchiveMissing, "404"),
         (_replaced("AmazonEC2", b""), PriceListRefused, "begins with nothing"),
         (_replaced("AmazonS3", b"<html>"), PriceListRefused, "begins with"),
         (_replaced("AmazonEC2", listed("AmazonEC2", [])), PriceListRefused, "no prices"),

@@ -1,56 +1,69 @@
-"""`petpark search`: two real trainings in this process, what people see of a study, and what is refused."""
+"""`petpark search`: studies as executions, what people see of them, and what is refused."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
 
-from petpark.commands.training import search
-from petpark.errors import JobOfStudy, NothingLearned
-from petpark.jobs import submission
-from petpark.search import page, request
-from petpark.search.records import Records
+from petpark.__main__ import app
+from petpark.errors import FileInTheWay, JobOfStudy
+from petpark.jobs import executions
+from petpark.search import page, study_executions
+from petpark.search.records import Records, execution_of
 from petpark.search.table import State
-from petpark.targets.target import Target
-from registry import layout
+from registry.layout.workspace import STUDIES, cancelled_key, study_key, study_prefix, table_key, trial_job
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
-from tests.petpark.conftest import ACCOUNT, Place, Run
-from tests.petpark.search.test_driver import STUDY, Cloud, Fate, begin
+from tests.examples import examples
+from tests.petpark.conftest import FakeTarget, Place, Run
+from tests.petpark.jobs.states import OUTPUTS
+from tests.petpark.search.cloud import ALICE, STUDY, Cloud, finish, waiting
 from tests.training.photos import write_photos
-from training.job import JobResult, find_result, load_spec, store_result, submit
+from training.job import find_result, load_spec
 from training.jobs.run import run_job
+from training.search.budget import Budget
 from training.search.space import Space
-from training.search.study import Launch
 
-ALICE = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/alice"
 TINY = ("--set", "epochs=1", "--set", "image_size=16", "--set", "batch_size=8")
 
 
-@dataclass(frozen=True, kw_only=True)
-class InThisProcess:
-    """An instance runs its job within the call that starts it."""
-
-    target: Target
-    tell: Callable[[str], object]
-
-    def launch(self, job: str, token: str) -> None:
-        run_here(self.target, job)
-
-    def alive(self, study: str) -> Mapping[str, bool]:
-        return {}
-
-    def end(self, study: str, token: str) -> bool:
-        return False
+@pytest.fixture
+def cloud(place: Place) -> Cloud:
+    return Cloud(place)
 
 
-def run_here(target: Target, job: str) -> None:
+@pytest.fixture
+def run(cloud: Cloud) -> Callable[..., Result]:
+    return lambda *words: CliRunner().invoke(app, [*words], obj=cloud.open)
+
+
+@pytest.fixture
+def dataset(run: Run, tmp_path: Path) -> str:
+    write_photos(tmp_path / "photos", per_class=24)
+    return json.loads(run("data", "ingest", str(tmp_path / "photos"), "--json").stdout)["dataset"]
+
+
+@pytest.fixture
+def instances(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of instances that were terminated; there is one, of whatever is asked for."""
+    ended: list[str] = []
+    found = {"InstanceId": "i-1", "State": {"Name": "running"}}
+    where = "petpark.search.cancellation.training_instances"
+    monkeypatch.setattr(f"{where}.of_job", lambda *_: [] if ended else [found])
+    monkeypatch.setattr(f"{where}.end", lambda _target, ids: ended.extend(ids))
+    return ended
+
+
+def run_here(target: FakeTarget, job: str) -> None:
     workspace = target.store("workspace")
     with tempfile.TemporaryDirectory() as directory:
         run_job(
@@ -63,19 +76,13 @@ def run_here(target: Target, job: str) -> None:
         )
 
 
-@pytest.fixture
-def dataset(run: Run, place: Place, tmp_path: Path) -> str:
-    write_photos(tmp_path / "photos", per_class=24)
-    return json.loads(run("data", "ingest", str(tmp_path / "photos"), "--json").stdout)["dataset"]
-
-
 def test_a_search_trains_every_setting_and_the_best_alone_is_trained_to_be_published(
-    run: Run, place: Place, dataset: str, ec2: Any, monkeypatch: pytest.MonkeyPatch
+    run: Run, place: Place, dataset: str, cloud: Cloud
 ) -> None:
-    """That the same spec gives the same weights is held by `tests/training/jobs/test_trial.py`."""
-    monkeypatch.setattr(search, "Instances", InThisProcess)
-    options = ("--max-hours", "9", "--max-usd", "5", "--usd-per-hour", "0.5")
-    said = run("search", "run", "--dataset", dataset[:8], *TINY, "--grid", "learning_rate=0.0001,0.01", *options)
+    """Two real trainings. That the same spec gives the same weights is held by `tests/training/jobs/test_trial.py`."""
+    cloud.work = lambda target, job: (finish if job.endswith("-best") else run_here)(target, job)
+    options = ("--grid", "learning_rate=0.0001,0.01", "--max-hours", "9", "--max-usd", "5", "--watch")
+    said = run("search", "run", "--dataset", dataset[:8], *TINY, *options)
     assert said.exit_code == 0, said.output
     assert place.catalog.latest() is None
     (told,) = json.loads(run("search", "list", "--json").stdout)["studies"]
@@ -83,76 +90,124 @@ def test_a_search_trains_every_setting_and_the_best_alone_is_trained_to_be_publi
     assert [row["state"] for row in table["rows"]] == ["succeeded"] * 2
     best = table["rows"][table["best"] - 1]
     assert best["low"] == max(row["low"] for row in table["rows"])
+    assert (table["usd"], best["launches"]) == (0.5, 1)
     assert f"petpark search resume {study} --publish-best" in said.stdout
-    assert "[" in said.stdout
-
-    def launch(target: Target, job: str, *, token: str | None = None) -> str:
-        store_result(target.store("workspace"), JobResult(job=job, status="succeeded", version=1))
-        return "i-1"
-
-    monkeypatch.setattr(submission, "launch", launch)
-    published = json.loads(run("search", "resume", study, "--publish-best", "--json").stdout)["published"]
-    assert (published["job"], published["version"]) == (f"{study}-best", 1)
+    ended = json.loads(run("search", "resume", study, "--publish-best", "--watch", "--json").stdout)
+    assert ended["published"]["job"] == f"{study}-best"
+    assert ended["published"]["version"] == 1
+    assert cloud.jobs == [f"{study}-000001", f"{study}-000002", f"{study}-best"]
     workspace = place.buckets["workspace"]
     assert load_spec(workspace, f"{study}-best") == replace(load_spec(workspace, best["job"]), study=None)
-    assert "\nJobFinished: " in run("search", "resume", study, "--publish-best").stderr
+    assert run("search", "resume", study, "--publish-best").stderr.startswith("JobFinished: ")
 
 
-def test_what_cannot_be_searched_is_refused_before_anything_is_stored(
-    run: Run, place: Place, dataset: str, ec2: Any
+def test_a_study_is_started_once_by_its_name_and_then_nothing_is_needed_from_its_caller(
+    run: Run, cloud: Cloud, dataset: str
 ) -> None:
+    cloud.waits = True
+    said = run("search", "run", "--dataset", dataset, *TINY, "--grid", "mixup=0,0.1", "--json")
+    assert said.exit_code == 0, said.output
+    told = json.loads(said.stdout)
+    assert told["execution"].endswith(f":petpark-study:{told['study']}")
+    given_ = json.loads(cloud.states.executions[told["execution"]]["input"])
+    assert given_["trials"] == [{"setting": 1, "settings": ["mixup=0"]}, {"setting": 2, "settings": ["mixup=0.1"]}]
+    assert (given_["usd"], given_["known"], given_["publish"], given_["requested_by"]) == (50, {}, False, ALICE)
+    again = json.loads(run("search", "resume", told["study"], "--json").stdout)
+    assert again == told, "it runs: nothing is started"
+    waits = run("search", "resume", told["study"], "--publish-best")
+    assert (waits.exit_code, "StudyRunning: " in waits.stderr) == (1, True)
+    shown = json.loads(run("search", "show", told["study"], "--json").stdout)
+    assert (shown["outcome"], [row["state"] for row in shown["rows"]]) == (None, ["waiting"] * 2)
+
+
+def test_watching_tells_trials_and_money_and_ctrl_c_leaves_the_study_alone(
+    run: Run, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.waits = True
+    name = cloud.begin()
+
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    events = study_executions.follow
+    monkeypatch.setattr(study_executions, "follow", lambda target, one: events(target, one, pause=interrupt))
+    left = run("search", "resume", name, "--watch")
+    assert "StillRunning: " in left.stderr
+    assert f"petpark search resume {name} --watch" in left.stderr
+    assert f"petpark search cancel {name}" in left.stderr
+    (arn,) = cloud.states.executions
+    assert cloud.states.executions[arn]["status"] == "RUNNING"
+
+    cloud.fate = lambda job: "LossNotFinite" if job.endswith("2") else ""
+    monkeypatch.setattr(
+        study_executions,
+        "follow",
+        lambda target, one: events(target, one, pause=lambda _: cloud.end(arn)),
+    )
+    said = run("search", "resume", name, "--watch")
+    assert said.exit_code == 0, said.output
+    assert "trial 2 failed: LossNotFinite" in said.stderr
+    assert "trial 4 succeeded, balanced_accuracy 0.9" in said.stderr
+    assert "Instances took" in said.stdout
+    assert "1.00 USD" in said.stdout
+
+
+def test_what_cannot_be_searched_is_refused_before_anything_is_stored(run: Run, place: Place, dataset: str) -> None:
     for wrong, said in (
         ((), "nothing to search"),
         (("--grid", "rate=1,2"), "learning_rate"),
         (("--random", "mixup=0..1"), "--trials"),
+        (("--random", "mixup=0..1", "--trials", "201"), "at most 200 trials"),
+        (("--random", "mixup=0..1", "--trials", "9", "--parallel", "41"), "--parallel"),
         (("--grid", "mixup=0,0.1", "--metric", "recall_cow"), "recall_cat"),
-        (("--grid", "mixup=0,0.1", "--max-usd", "5"), "--usd-per-hour"),
         (("--grid", "mixup=0,0.1", "--halving"), "at least 3"),
         (("--grid", "mixup=0,0.1", "--max-hours", "0.5"), "--max-minutes"),
+        (("--grid", "mixup=0,0.1", "--max-usd", "1.79"), "and cost 1.80 USD, and 1.79 USD may be spent"),
+        (("--grid", "mixup=0,0.1", "--max-minutes", "6000"), "petpark:pipeline.job_usd"),
     ):
         ended = run("search", "run", "--dataset", dataset, *wrong)
-        assert ended.exit_code == 2, wrong
-        assert said in ended.stderr, wrong
-    assert list(place.buckets.setdefault("workspace", MemoryStore()).keys("")) == []
-    assert run("search", "show", "nothing").stderr.startswith("StudyMissing: ")
+        assert ended.exit_code == 2, (wrong, ended.output)
+        assert said in ended.stderr, (wrong, ended.stderr)
+    assert list(place.buckets["workspace"].keys("")) == []
+    for command in (("show",), ("resume",), ("cancel", "--why", "x")):
+        assert run("search", command[0], "nothing", *command[1:]).stderr.startswith("StudyMissing: "), command
     assert "petpark search run" in run("search", "list").stdout
 
 
-def test_a_study_on_the_stacks_instances_is_launched_by_its_ledger(run: Run, place: Place, ec2: Any) -> None:
-    from petpark.search.driver import Instances
+@pytest.mark.parametrize("exported", [None, {"job": "arn", "pipeline": "arn"}])
+def test_a_stack_without_a_pipeline_or_with_an_older_one_is_named_before_anything_is_stored(
+    place: Place, exported: dict[str, str] | None
+) -> None:
+    place.exported["test"]["pipeline"] = exported
+    for words in (
+        ("search", "run", "--dataset", "3fa9", "--grid", "mixup=0,0.1"),
+        ("train", "--dataset", "3fa9"),
+    ):
+        ended = CliRunner().invoke(app, [*words], obj=place.target)
+        assert ended.stderr.startswith("StackOutdated: Stack test has no pipeline"), ended.output
+        assert "pulumi up --stack test" in ended.stderr
+    assert not place.buckets.get("workspace")
 
-    target = place.target()
-    store = target.store("workspace")
-    name = request.create(store, STUDY)
-    machines, token = Instances(target=target), layout.launch_token(name, 1)
-    submit(store, layout.trial_job(name, 1), replace(STUDY.spec, study=name))
-    machines.launch(layout.trial_job(name, 1), token)
-    assert machines.alive(name) == {token: True}
-    assert machines.alive("20260101-000000-ffff") == {}
-    assert machines.end(name, token)
-    assert machines.alive(name) == {token: False}
+
+@pytest.mark.usefixtures("instances")
+def test_a_study_that_is_cancelled_ends_its_executions_and_instances_and_says_who_and_why(
+    run: Run, cloud: Cloud, instances: list[str]
+) -> None:
+    cloud.waits = True
+    name = cloud.begin()
+    started = study_executions.start(cloud.target, name)
+    cloud.begin_job(waiting(json.loads(cloud.states.executions[started.arn]["input"]), 1))
+    job = trial_job(name, 1)
+    child = executions.start_named(cloud.target, OUTPUTS["job"], execution_of(job, name), "{}")
     shown = json.loads(run("search", "show", name, "--json").stdout)
-    assert (shown["outcome"], [row["state"] for row in shown["rows"]]) == (None, ["waiting"] * 4)
-
-
-def test_a_study_that_is_cancelled_ends_its_instances_and_says_who_and_why(run: Run, place: Place, ec2: Any) -> None:
-    from petpark.search.driver import Instances
-
-    target = place.target()
-    store = target.store("workspace")
-    name = request.create(store, STUDY)
-    job, token = layout.trial_job(name, 1), layout.launch_token(name, 1)
-    submit(store, job, replace(STUDY.spec, study=name))
-    store.create(layout.launch_key(name, 1), Launch(trial=1, seconds=3600).to_json())
-    machines = Instances(target=target)
-    machines.launch(job, token)
+    assert [row["state"] for row in shown["rows"]] == ["running", *["waiting"] * 3]
     assert run("search", "cancel", name, "--why", " ").stderr.startswith("ReasonMissing: ")
-    assert machines.alive(name) == {token: True}
+    assert cloud.states.executions[child.arn]["status"] == "RUNNING"
     told = json.loads(run("search", "cancel", name[:-1], "--why", "wrong dataset", "--json").stdout)
     assert (told["study"], told["by"], told["why"], told["trials"]) == (name, ALICE, "wrong dataset", [1])
-    assert len(told["instances"]) == 1
-    assert machines.alive(name) == {token: False}
-    result = find_result(store, job)
+    assert (told["executions"], told["instances"], instances) == ([started.name, child.name], ["i-1"], ["i-1"])
+    assert {each["status"] for each in cloud.states.executions.values()} == {"ABORTED"}
+    result = find_result(cloud.store, job)
     assert result is not None
     assert (result.status, result.by, result.message) == ("cancelled", ALICE, "wrong dataset")
     shown = json.loads(run("search", "show", name, "--json").stdout)
@@ -160,54 +215,102 @@ def test_a_study_that_is_cancelled_ends_its_instances_and_says_who_and_why(run: 
     assert "cancelled by alice" in run("search", "list").stdout
     again = json.loads(run("search", "cancel", name, "--why", "second", "--json").stdout)
     assert (again["why"], again["instances"]) == ("wrong dataset", [])
-    resumed = run("search", "resume", name, "--publish-best")
-    assert (resumed.exit_code, "StudyCancelled: " in resumed.stderr) == (1, True)
-    assert store.stat(layout.job_spec_key(f"{name}-best")) is None
+    before = len(cloud.states.executions)
+    for more in ((), ("--publish-best",)):
+        resumed = run("search", "resume", name, *more)
+        assert (resumed.exit_code, "StudyCancelled: " in resumed.stderr) == (1, True)
+    assert len(cloud.states.executions) == before
 
 
-def test_a_study_that_has_ended_or_is_unknown_is_not_cancelled(run: Run, place: Place, ec2: Any) -> None:
-    cloud = Cloud()
-    name = begin(cloud)
-    cloud.driver(name).drive()
-    place.buckets["workspace"] = cloud.store
+def test_a_study_that_has_ended_is_not_cancelled(run: Run, cloud: Cloud) -> None:
+    name = cloud.begin()
+    study_executions.start(cloud.target, name)
     refused = run("search", "cancel", name, "--why", "too late")
     assert (refused.exit_code, "StudyFinished: " in refused.stderr) == (1, True)
     assert "all trials ended" in refused.stderr
-    assert cloud.store.stat(layout.cancelled_key(name)) is None
-    assert run("search", "cancel", "nothing", "--why", "wrong").stderr.startswith("StudyMissing: ")
+    assert cloud.store.stat(cancelled_key(name)) is None
 
 
-def test_a_trial_is_resumed_by_its_study_alone(place: Place, ec2: Any) -> None:
-    cloud = Cloud()
-    name = begin(cloud)
-    cloud.driver(name).drive()
-    place.buckets["workspace"] = cloud.store
-    assert find_result(cloud.store, layout.trial_job(name, 1)) is not None
+def test_a_trial_is_resumed_by_its_study_alone(cloud: Cloud) -> None:
+    name = cloud.begin()
+    study_executions.start(cloud.target, name)
     with pytest.raises(JobOfStudy) as refused:
-        submission.resume(place.target(), layout.trial_job(name, 1))
+        executions.start_training(cloud.target, trial_job(name, 1))
     assert refused.value.next_step == f"petpark search resume {name}"
 
 
-def test_a_study_without_a_success_ends_with_the_reasons(run: Run, place: Place, ec2: Any) -> None:
-    cloud = Cloud(fate=lambda _job, _attempt: Fate(error="LossNotFinite"))
-    name = begin(cloud)
-    table = cloud.driver(name).drive()
-    place.buckets["workspace"] = cloud.store
-    ended = run("search", "resume", name)
-    assert (ended.exit_code, "LossNotFinite" in ended.stderr) == (1, True)
+def test_a_resumed_study_runs_what_has_no_result_and_spends_what_is_left(run: Run, cloud: Cloud) -> None:
+    cloud.fate = lambda job: {"1": "LossNotFinite", "3": "NoCapacity"}.get(job[-1], "")
+    name = cloud.begin(replace(STUDY, budget=Budget(max_usd=10)))
+    study_executions.start(cloud.target, name)
+    shown = json.loads(run("search", "show", name, "--json").stdout)
+    assert [row["state"] for row in shown["rows"]] == ["failed", "succeeded", "interrupted", "succeeded"]
+    assert (shown["rows"][2]["error"], shown["rows"][2]["message"]) == ("NoCapacity", "none left")
+    assert shown["outcome"] == f"1 of 4 trials did not end (3): petpark search resume {name}"
+    assert cloud.store.stat(table_key(name)) is None
+    cloud.fate = lambda _job: ""
+    cloud.jobs.clear()
+    ended = run("search", "resume", name, "--watch", "--json")
+    assert ended.exit_code == 0, ended.output
+    assert cloud.jobs == [f"{name}-000003"]
+    resumed = next(each for arn, each in cloud.states.executions.items() if arn.endswith(f":{name}-r2"))
+    assert json.loads(resumed["input"])["usd"] == 9
+    told = json.loads(ended.stdout)
+    assert (told["outcome"], told["best"], told["usd"]) == ("all trials ended", 4, 1.25)
+    cloud.jobs.clear()
+    assert run("search", "resume", name).exit_code == 0
+    assert cloud.jobs == [], "a study that has ended is shown"
+
+
+def test_a_study_whose_budget_is_used_up_says_so_and_its_best_can_be_published(run: Run, cloud: Cloud) -> None:
+    cloud.usd = 1.5
+    name = cloud.begin(replace(STUDY, parallel=1, budget=Budget(max_usd=4)))
+    study_executions.start(cloud.target, name)
+    assert len(cloud.jobs) == 2
+    shown = json.loads(run("search", "show", name, "--json").stdout)
+    assert shown["outcome"] == "the budget is used up: 2 of 4 trials did not end (3, 4), and one more may cost 1.60 USD"
+    refused = run("search", "resume", name)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"BudgetTooSmall: The budget of study {name} is used up")
+    assert run("search", "resume", name, "--publish-best").exit_code == 0
+    assert cloud.jobs[2:] == [f"{name}-best"]
+
+
+@settings(max_examples=examples(10), deadline=None)
+@given(st.lists(st.sampled_from(["", "LossNotFinite", "NoCapacity"]), min_size=4, max_size=4), st.booleans())
+def test_whatever_trials_come_to_the_table_has_the_machines_best_and_resuming_ends_it(
+    fates: list[str], halving: bool
+) -> None:
+    cloud = Cloud(Place(), fate=lambda job: fates[(int(job[-6:]) - 1) % 4])
+    name = cloud.begin(replace(STUDY, rungs=2 if halving else 1))
+    study_executions.start(cloud.target, name)
+    first = Records(cloud.target, name).table()
+    output = json.loads(cloud.states.executions[next(iter(cloud.states.executions))].get("output", '{"best": null}'))
+    assert output["best"] == first.best
+    cloud.fate = lambda _job: ""
+    if first.outcome != "all trials ended":
+        study_executions.start(cloud.target, name)
+    table = Records(cloud.target, name).table()
+    assert table.outcome == "all trials ended"
+    assert cloud.store.stat(table_key(name)) is not None
+    assert set(cloud.jobs) == {row.job for row in table.rows}
+
+
+def test_a_study_without_a_success_ends_with_the_reasons(run: Run, cloud: Cloud) -> None:
+    cloud.fate = lambda _job: "LossNotFinite"
+    name = cloud.begin()
+    ended = run("search", "resume", name, "--watch")
+    assert (ended.exit_code, "NothingLearned: " in ended.stderr, "LossNotFinite" in ended.stderr) == (1, True, True)
     assert "No trial has succeeded." in ended.stdout
-    with pytest.raises(NothingLearned):
-        request.best_row(table)
 
 
 def test_the_page_shows_every_trial_escapes_what_it_was_told_and_needs_nothing_else(
-    run: Run, place: Place, ec2: Any, tmp_path: Path
+    run: Run, cloud: Cloud, tmp_path: Path
 ) -> None:
     space = Space(grid=("learning_rate=0.001,0.004", "architecture=resnet8,resnet10"))
-    cloud = Cloud(fate=lambda job, _attempt: Fate(error="<b>Out</b>" if job.endswith("1") else None))
-    name = begin(cloud, replace(STUDY, space=space, rungs=2))
-    cloud.driver(name).drive()
-    place.buckets["workspace"] = cloud.store
+    cloud.fate = lambda job: "<b>Out</b>" if job.endswith("1") else ""
+    name = cloud.begin(replace(STUDY, space=space, rungs=2))
+    study_executions.start(cloud.target, name)
     said = run("search", "show", name, "--out", str(tmp_path / "study.html"))
     assert said.exit_code == 0, said.output
     html = (tmp_path / "study.html").read_text()
@@ -220,12 +323,15 @@ def test_the_page_shows_every_trial_escapes_what_it_was_told_and_needs_nothing_e
     assert html.count("<tr") == 1 + 6
 
 
-def test_a_page_of_nothing_but_failures_says_so(tmp_path: Path) -> None:
-    cloud = Cloud(fate=lambda _job, _attempt: Fate(error="OutOfMemory"))
-    name = begin(cloud)
-    table = cloud.driver(name).drive()
-    assert {row.state for row in table.rows} == {State.FAILED}
-    page.write_page(table, Records(cloud.store, name).study(), tmp_path / "study.html")
+def test_a_page_of_nothing_but_failures_says_so(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.fate = lambda _job: "OutOfMemory"
+    name = cloud.begin()
+    study_executions.start(cloud.target, name)
+    records = Records(cloud.target, name)
+    assert {row.state for row in records.table().rows} == {State.FAILED}
+    page.write_page(records.table(), records.study(), tmp_path / "study.html")
+    with pytest.raises(FileInTheWay, match="there is no directory"):
+        page.write_page(records.table(), records.study(), tmp_path / "missing" / "study.html")
     assert "No trial has succeeded" in (tmp_path / "study.html").read_text()
 
 
@@ -241,17 +347,18 @@ def test_an_axis_is_in_proportion_by_logarithm_or_even() -> None:
 
 
 def test_a_study_that_cannot_be_read_is_a_row_and_studies_are_known_by_the_beginnings_of_their_ids(
-    run: Run, place: Place, ec2: Any
+    run: Run, place: Place, cloud: Cloud
 ) -> None:
     workspace = place.buckets.setdefault("workspace", MemoryStore())
-    study = request.create(workspace, STUDY)
-    workspace.create(layout.study_key("bad"), b"{}")
-    workspace.create(f"{layout.STUDIES}foreign/notes.txt", b"hello")
-    workspace.create(f"{layout.STUDIES}ż/ż", b"hello")
+    study = cloud.begin()
+    workspace.create(study_key("bad"), b"{}")
+    workspace.create(f"{STUDIES}foreign/notes.txt", b"hello")
+    workspace.create(f"{STUDIES}ż/ż", b"hello")
     said = run("search", "list")
     assert said.exit_code == 0, said.output
     assert study in said.stdout
-    told = {one["study"]: one for one in json.loads(run("search", "list", "--json").stdout)["studies"]}
+    told: dict[str, Any] = {one["study"]: one for one in json.loads(run("search", "list", "--json").stdout)["studies"]}
     assert {name for name, one in told.items() if one["problem"]} == {"bad", "foreign", "ż"}
-    assert layout.study_prefix("bad") in said.stdout
+    assert study_prefix("bad") in said.stdout
+    assert f"not started: petpark search resume {study}" in told[study]["outcome"]
     assert study in run("search", "show", study[:-1], "--json").stdout

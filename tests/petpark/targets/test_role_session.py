@@ -16,7 +16,7 @@ import pytest
 from petpark.targets.stacks import parse
 from petpark.targets.target import Target
 from registry.errors import StoreRefused
-from registry.layout import Role
+from registry.layout.roles import Role
 from rehearsal.target import rehearsal_target
 from tests.petpark.conftest import outputs
 

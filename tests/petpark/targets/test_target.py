@@ -124,7 +124,7 @@ def test_a_rehearsal_without_the_stack_names_those_it_has(here: Path) -> None:
 def test_each_role_of_a_rehearsal_is_played_by_its_own_person(here: Path) -> None:
     write_summary(here, json.dumps(summary()))
     target = open_rehearsal("test")
-    assert {role: key_of(player) for role, player in target.players.items()} == {
+    assert {role: key_of(player) for role, player in target.role_sessions.items()} == {
         "publisher": ANA.access_key_id,
         "certifier": VERA.access_key_id,
     }
@@ -135,21 +135,19 @@ def test_one_person_can_play_every_role_of_a_rehearsal(here: Path, monkeypatch: 
     write_summary(here, json.dumps(summary()))
     monkeypatch.setenv("PETPARK_PERSON", "vera")
     target = open_rehearsal("test")
-    assert {key_of(session) for session in (target.session, *target.players.values())} == {VERA.access_key_id}
+    assert {key_of(session) for session in (target.session, *target.role_sessions.values())} == {VERA.access_key_id}
 
 
-def test_a_person_whom_the_rehearsal_does_not_know_is_named_with_those_it_does(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_person_is_named_together_with_the_known_ones(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_summary(here, json.dumps(summary()))
     monkeypatch.setenv("PETPARK_PERSON", "eve")
-    with pytest.raises(PersonUnknown, match=r"no eve .* ana \(publisher\), vera \(certifier\)"):
+    with pytest.raises(PersonUnknown, match=r"no person eve .* ana \(publisher\), vera \(certifier\)"):
         open_rehearsal("test")
 
 
-def test_a_rehearsal_that_ended_has_no_people_and_is_called_so(here: Path) -> None:
+def test_a_rehearsal_that_ended_has_no_people_and_the_error_says_so(here: Path) -> None:
     write_summary(here, json.dumps(summary())).unlink()
-    with pytest.raises(RehearsalNotRunning, match=r"has ended: people\.json is gone"):
+    with pytest.raises(RehearsalNotRunning, match=r"has ended: there is no people\.json"):
         open_rehearsal("test")
 
 
@@ -188,6 +186,7 @@ def test_a_channel_that_asks_for_what_is_not_known_makes_a_stack_of_another_age(
         parse("test", outputs() | other)
 
 
+@pytest.mark.slow  # starts a process
 def test_the_account_is_read_by_the_pulumi_cli(here: Path) -> None:
     pulumi(
         here,
@@ -212,6 +211,7 @@ def test_outside_of_the_checkout_the_account_cannot_be_read(here: Path) -> None:
         open_aws("test")
 
 
+@pytest.mark.slow  # starts a process
 @pytest.mark.parametrize("script", ["echo \"error: no stack named 'test' found\" >&2; exit 255", "echo '{}'"])
 def test_a_stack_that_is_not_deployed_is_called_so(here: Path, script: str) -> None:
     pulumi(here, script)
@@ -219,6 +219,7 @@ def test_a_stack_that_is_not_deployed_is_called_so(here: Path, script: str) -> N
         open_aws("test")
 
 
+@pytest.mark.slow  # starts a process
 def test_what_pulumi_complains_about_is_passed_on(here: Path) -> None:
     pulumi(here, "echo 'error: PULUMI_ACCESS_TOKEN must be set' >&2; exit 255")
     with pytest.raises(PulumiFailed, match="PULUMI_ACCESS_TOKEN"):
@@ -240,9 +241,9 @@ def test_pulumi_is_found_where_its_installer_puts_it_the_newest_first(here: Path
     assert pulumi_cli.find() == fetched
 
 
-def in_the_cloud(*people: Person, alone: str | None = None) -> Target:
+def in_the_cloud(*people: Person, only: str | None = None) -> Target:
     url = "https://sts.eu-west-1.amazonaws.com"
-    return rehearsal_target(parse("test", outputs()), {}, url, ("test",), people=people, alone=alone)
+    return rehearsal_target(parse("test", outputs()), {}, url, ("test",), people=people, only=only)
 
 
 def hire(name: str, role: str) -> Person:
@@ -267,7 +268,7 @@ def test_everyone_in_a_rehearsal_signs_with_their_own_name() -> None:
     assert target.identity().endswith(":user/ana")
     assert target.identity(role="publisher").endswith(":assumed-role/publisher/ana")
     assert target.identity(role="certifier").endswith(":assumed-role/certifier/vera")
-    alone = in_the_cloud(*people, alone="vera")
+    alone = in_the_cloud(*people, only="vera")
     assert alone.identity(role="publisher").endswith(":assumed-role/publisher/vera")
 
 

@@ -1,4 +1,4 @@
-"""A state machine's side of a job, in memory: tokens, who waits for them, and what was answered."""
+"""A state machine's side of a job, in memory: tokens, waiting tasks and their results."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from petpark.worker.life import Attempt
 from petpark.worker.tokens import Tokens
-from registry.layout import boot_token_key, job_order_key, run_token_key
+from registry.layout.jobs import boot_token_key, job_order_key, run_token_key
 from registry.store.memory_store import MemoryStore
 
 JOB, ATTEMPT = "train-0123456789abcdef", "train-0123456789abcdef.1"
@@ -33,16 +33,20 @@ def order(purpose: str = "train", /, *, job: str = JOB, max_seconds: Any = 3600,
 class Machine:
     """Steps of `Boot` and `Run`; the `client` side raises and forgets as Step Functions does.
 
-    `faults` are taken one a call: `lost` does what was asked and loses the answer, `down` does nothing.
+    `faults` are taken one a call: `lost` does what was asked and loses the answer, `down` does nothing, and `denied`
+    says that the role may not.
     """
 
     store: MemoryStore = field(default_factory=MemoryStore)
     waited_for: set[str] = field(default_factory=set[str])
     answers: list[tuple[str, str, Any]] = field(default_factory=list[tuple[str, str, Any]])
+    said: list[str] = field(default_factory=list[str])
     beats: int = 0
     faults: list[str] = field(default_factory=list[str])
     goes: bool = True  # on to `Run` once the boot was answered
     at: float = 0.0
+    seconds: float = 0.0
+    """Whether the attempt may work."""
 
     def begin(self, order: dict[str, Any] | None) -> "Machine":
         """As far as the state `Boot`."""
@@ -53,7 +57,8 @@ class Machine:
 
     def _store_token(self, key: str, token: str) -> None:
         self.waited_for.add(token)
-        self.store.create(key, json.dumps({"token": token}).encode())
+        seconds = {"seconds": self.seconds} if token == "run" and self.seconds else {}
+        self.store.create(key, json.dumps({"token": token, **seconds}).encode())
 
     def send_task_success(self, *, output: str, **named: str) -> None:
         self._take(named["taskToken"], "success", json.loads(output), ends=True)
@@ -69,6 +74,8 @@ class Machine:
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "down":
             raise EndpointConnectionError(endpoint_url="states")
+        if fault == "denied":
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "SendTask")
         if token not in self.waited_for:
             raise ClientError({"Error": {"Code": "TaskTimedOut", "Message": "no"}}, "SendTask")
         if ends:
@@ -80,7 +87,7 @@ class Machine:
             raise EndpointConnectionError(endpoint_url="states")
 
     def attempt(self, *, taken_away: Callable[[], str | None] = lambda: None, heartbeat: float = 0.05) -> Attempt:
-        """What a worker is given; its clock goes by what it waits."""
+        """A worker's environment; its clock advances by its waits."""
 
         def pause(seconds: float) -> None:
             self.at += seconds
@@ -93,7 +100,7 @@ class Machine:
             tokens=Tokens(self),  # pyright: ignore[reportArgumentType]
             heartbeat_seconds=heartbeat,
             taken_away=taken_away,
-            say=lambda _event, _facts: None,
+            report=lambda event, _facts: self.said.append(event),
             pause=pause,
             clock=lambda: self.at,
         )

@@ -10,7 +10,7 @@ from petpark.worker.endings import FAILED, INTERRUPTED, SUCCEEDED, UNUSABLE, End
 from petpark.worker.life import Stop, live
 from petpark.worker.order import Order, OrderMissing
 from registry.errors import StoreUnavailable
-from registry.layout import job_result_key
+from registry.layout.jobs import job_result_key
 from tests.petpark.worker.machine import JOB, Machine, order
 from training.errors import Interrupted, TookTooLong
 from training.job import JobResult, store_result
@@ -43,6 +43,27 @@ def test_whatever_calls_are_lost_the_machine_has_one_answer_and_it_is_the_end(fa
     assert machine.waited_for == set()
     assert [what for token, what, _ in machine.answers if token == "run"] == [error or "success"]
     assert status == ending.status
+
+
+def test_a_role_that_may_not_send_the_result_logs_the_reason_and_does_not_retry():
+    machine = Machine(faults=["", "", "denied"]).begin(order())
+    assert live(machine.attempt(heartbeat=6000.0), done(machine)) == SUCCEEDED
+    assert machine.said[-2:] == ["ends", "denied"]
+    assert machine.at == 0, "it did not wait"
+
+
+def test_a_worker_whose_budget_is_spent_stops_with_the_reason():
+    machine = Machine(seconds=600).begin(order(max_seconds=3600))
+
+    def work(_order: Order, stop: Stop) -> Ending:
+        assert stop() is None
+        machine.at += 600
+        raise Interrupted(stop() or "")
+
+    assert live(machine.attempt(heartbeat=6000.0), work) == FAILED
+    assert machine.answers[-1][:2] == ("run", "SpendCap")
+    assert "after 600 s of this attempt the job's money is spent" in machine.answers[-1][2]
+    assert live(Machine(seconds=600).begin(order(max_seconds=600)).attempt(), done(machine)) == SUCCEEDED
 
 
 def test_heartbeats_go_on_while_the_work_does():

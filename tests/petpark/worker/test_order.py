@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from petpark.worker.order import Order, OrderMalformed, Purpose, load_order
 from petpark.worker.tokens import CAUSE_CHARACTERS, shorten
-from registry.layout import job_order_key
+from registry.layout.jobs import job_order_key
 from registry.store.memory_store import MemoryStore
 from tests.petpark.worker.machine import JOB, order
 

@@ -15,7 +15,8 @@ from moto import mock_aws
 from petpark.worker import __main__ as program
 from petpark.worker.endings import FAILED, SUCCEEDED, UNUSABLE
 from petpark.worker.tokens import Tokens
-from registry.layout import Variable, job_spec_key, meeting_key
+from registry.layout.jobs import job_spec_key, rendezvous_key
+from registry.layout.variables import Variable
 from registry.store.s3_store import S3Store
 from tests.petpark.worker.machine import ASKER, ATTEMPT, JOB, Machine, order
 from tests.training.imds import serving
@@ -108,10 +109,10 @@ def test_of_several_instances_the_one_that_comes_first_answers(machine: Machine,
     assert [token for token, _, _ in machine.answers] == ["boot", "run"]
     assert program.main() == SUCCEEDED
     assert [token for token, _, _ in machine.answers] == ["boot", "run"], "the second says nothing"
-    first, second = (json.loads(variables[Variable.MEETING]) for variables in seen)
+    first, second = (json.loads(variables[Variable.RENDEZVOUS]) for variables in seen)
     assert (first["index"], second["index"], second["size"]) == (0, 1, 2)
     assert (first["host"], first["port"]) == (second["host"], second["port"])
-    assert machine.store.stat(meeting_key(JOB, ATTEMPT)) is not None
+    assert machine.store.stat(rendezvous_key(JOB, ATTEMPT)) is not None
 
 
 _IMPORTS = """

@@ -10,7 +10,6 @@ import pytest
 from moto import mock_aws
 from securesystemslib.dsse import Envelope
 
-from registry import layout
 from registry.certificates.certificate import PAYLOAD_TYPE, Certificate, Certificates, parse_envelope
 from registry.certificates.signing import KmsSigner, KmsVerifier, Verifier
 from registry.encoding import canonical, parse_canonical
@@ -21,6 +20,7 @@ from registry.errors import (
     NotCertified,
     StatementTooLong,
 )
+from registry.layout.model_store import certificate_key
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
 from registry.version import StoredFile, Version
@@ -77,7 +77,7 @@ def test_a_certified_version_has_its_certificate_in_force(store: PrunableStore) 
 
 def test_what_is_stored_is_an_in_toto_statement_about_the_version_digest(store: PrunableStore) -> None:
     decide(store)
-    payload = parse_canonical(parse_envelope(store.get(layout.certificate_key("pets", 3, 1))).payload)
+    payload = parse_canonical(parse_envelope(store.get(certificate_key("pets", 3, 1))).payload)
     assert payload.text("_type") == "https://in-toto.io/Statement/v1"
     (subject,) = payload.nested_list("subject")
     assert "sha256:" + subject.nested("digest").text("sha256") == VERSION.digest
@@ -96,6 +96,20 @@ def test_the_latest_decision_counts(store: PrunableStore, decision: str) -> None
     again = decide(store)
     assert Certificates(store, "pets").require(VERSION, VERIFIER, now=NOW) == again
     assert [c.decision for c in Certificates(store, "pets").of(VERSION)] == ["certified", decision, "certified"]
+
+
+def test_approvals_are_the_certificates_since_the_last_decision_against_a_version_the_latest_first(
+    store: PrunableStore,
+) -> None:
+    certificates = Certificates(store, "pets")
+    assert certificates.approvals(VERSION, VERIFIER) == []
+    decide(store, by="vera")
+    decide(store, "refused", expires_at=None, note="missed black cats at night")
+    assert certificates.approvals(VERSION, VERIFIER) == []
+    for by in ("vera", "victor"):
+        decide(store, by=by)
+    decide(store, by="intruder", signer=MemorySigner())
+    assert [each.by for each in certificates.approvals(VERSION, VERIFIER)] == ["victor", "vera"]
 
 
 def test_a_certificate_expires_at_its_moment(store: PrunableStore) -> None:
@@ -132,8 +146,8 @@ def test_a_follower_learns_of_a_later_decision_with_one_request(store: PrunableS
 def test_the_entries_that_do_not_count_are_listed_with_their_reasons(store: PrunableStore) -> None:
     decide(store)
     decide(store, "revoked", signer=MemorySigner())
-    store.create(layout.certificate_key("pets", 3, 3), b"garbage")
-    store.create(layout.certificate_key("pets", 3, 4), store.get(layout.certificate_key("pets", 3, 1)))
+    store.create(certificate_key("pets", 3, 3), b"garbage")
+    store.create(certificate_key("pets", 3, 4), store.get(certificate_key("pets", 3, 1)))
     problems = Certificates(store, "pets").invalid(VERSION, VERIFIER)
     assert [problem.reason for problem in problems] == ["unknown key", "malformed", "replayed"]
 
@@ -141,17 +155,17 @@ def test_the_entries_that_do_not_count_are_listed_with_their_reasons(store: Prun
 def test_an_intruder_without_the_key_cannot_revoke(store: PrunableStore) -> None:
     certificate = decide(store)
     decide(store, "revoked", signer=MemorySigner())
-    store.create(layout.certificate_key("pets", 3, 3), b"garbage")
+    store.create(certificate_key("pets", 3, 3), b"garbage")
     assert Certificates(store, "pets").require(VERSION, VERIFIER, now=NOW) == certificate
 
 
 def test_an_old_certificate_cannot_be_replayed_behind_a_revocation(store: PrunableStore) -> None:
     decide(store)
     decide(store, "revoked")
-    store.create(layout.certificate_key("pets", 3, 3), store.get(layout.certificate_key("pets", 3, 1)))
+    store.create(certificate_key("pets", 3, 3), store.get(certificate_key("pets", 3, 1)))
     assert why_not(store) == "revoked"
     other = replace(VERSION, number=4)
-    store.create(layout.certificate_key("pets", 4, 1), store.get(layout.certificate_key("pets", 3, 1)))
+    store.create(certificate_key("pets", 4, 1), store.get(certificate_key("pets", 3, 1)))
     assert why_not(store, version=other) == "other digest"
 
 
@@ -159,8 +173,8 @@ def test_a_certificate_in_another_place_is_a_replay() -> None:
     store = MemoryStore()
     decide(store)
     copy = MemoryStore()
-    copy.create(layout.certificate_key("pets", 3, 1), b"squatted")
-    copy.create(layout.certificate_key("pets", 3, 2), store.get(layout.certificate_key("pets", 3, 1)))
+    copy.create(certificate_key("pets", 3, 1), b"squatted")
+    copy.create(certificate_key("pets", 3, 2), store.get(certificate_key("pets", 3, 1)))
     assert why_not(copy) == "replayed"
 
 
@@ -170,17 +184,17 @@ def test_a_certificate_in_another_place_is_a_replay() -> None:
 def test_a_tampered_payload_is_not_believed(change: dict[str, Any]) -> None:
     store = MemoryStore()
     decide(store, "refused")
-    envelope = parse_envelope(store.get(layout.certificate_key("pets", 3, 1)))
+    envelope = parse_envelope(store.get(certificate_key("pets", 3, 1)))
     envelope.payload = replace(Certificate.from_statement(envelope.payload), **change).statement()
     forged = MemoryStore()
-    forged.create(layout.certificate_key("pets", 3, 1), canonical(envelope.to_dict()))
+    forged.create(certificate_key("pets", 3, 1), canonical(envelope.to_dict()))
     assert why_not(forged) == "bad signature"
 
 
 def test_a_signed_statement_of_another_kind_certifies_nothing(store: PrunableStore) -> None:
     envelope = Envelope(b'{"_type":"https://in-toto.io/Statement/v1"}', PAYLOAD_TYPE, {})
     envelope.sign(SIGNER)
-    store.create(layout.certificate_key("pets", 3, 1), canonical(envelope.to_dict()))
+    store.create(certificate_key("pets", 3, 1), canonical(envelope.to_dict()))
     assert why_not(store) == "malformed"
     with pytest.raises(CertificateMalformed):
         Certificates(store, "pets").of(VERSION)

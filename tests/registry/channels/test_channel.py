@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from registry import layout
 from registry.channels.channel import Channel, ChannelEntry
 from registry.errors import ChannelMoved, HistoryBroken, MoveMalformed, NameRefused, NothingToRollBackTo
+from registry.layout.model_store import channel_entry_key
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
 from registry.version import StoredFile, Version
@@ -179,7 +179,7 @@ def test_a_channel_name_is_a_plain_word(name: str) -> None:
 def rewritten(history: list[ChannelEntry]) -> Channel:
     store = MemoryStore()
     for place, move in enumerate(history, start=1):
-        store.create(layout.move_key("pets", "prod", place), move.to_bytes())
+        store.create(channel_entry_key("pets", "prod", place), move.to_bytes())
     return Channel(store, "pets", "prod")
 
 
@@ -233,6 +233,67 @@ def test_a_walk_that_keeps_nothing_holds_roll_backs_against_what_was_put_into_fo
     assert walked == channel.history()
     head = channel.history()[-1]
     forged = replace(head, number=6, previous=1, restores=3, previous_sha256=head.sha256)
-    store.create(layout.move_key("pets", "prod", 6), forged.to_bytes())
+    store.create(channel_entry_key("pets", "prod", 6), forged.to_bytes())
     with pytest.raises(HistoryBroken, match="to restore what entry 3 put into force"):
         list(Channel(store, "pets", "prod").chain.walk())
+
+
+def test_a_rollback_and_a_rollback_of_it_name_the_forward_move_that_set_their_version():
+    channel = moved(MemoryStore(), 1, 2, 3)
+    back = channel.roll_back(by="mia", why="worse")
+    further = channel.roll_back(by="mia", why="worse still")
+    moves = channel.history()
+    assert [channel.origin(move).number for move in moves] == [1, 2, 3, 2, 1]
+    assert (back.restores, further.restores) == (2, 1)
+    assert channel.origin(back) == moves[1]
+    assert channel.recent(2) == moves[-2:]
+    assert channel.recent(99) == moves
+
+
+def test_an_entry_is_found_by_its_number_and_none_by_another():
+    store = MemoryStore()
+    store.create(channel_entry_key("pets", "prod", 2), b"junk")
+    channel = moved(store, 1, 2, 3)
+    channel.head()
+    chain = channel.chain
+    assert [entry.number for entry in chain.entries] == [1, 3, 4]
+    assert {number: found.number for number in range(7) if (found := chain.at(number))} == {1: 1, 3: 3, 4: 4}
+    assert [(found.number if (found := chain.before(number)) else None) for number in range(1, 7)] == [
+        None, 1, 1, 3, 4, 4,
+    ]  # fmt: skip
+    assert chain.next_number == 5
+
+
+def test_an_entry_behind_a_hole_names_the_hole_and_its_writer():
+    store = MemoryStore()
+    moved(store, 1, 2, 3, 4)
+    store.delete(channel_entry_key("pets", "prod", 2))
+    for read in (Channel.head, lambda channel: list(channel.chain.walk())):
+        with pytest.raises(HistoryBroken) as broken:
+            read(Channel(store, "pets", "prod"))
+        assert "entry 2" in broken.value.expected
+        assert broken.value.actual == "a hole before entry 3, by mia at 2026-01-01T00:00:00.000000Z"
+
+
+def test_a_walk_gives_every_entry_and_keeps_the_last():
+    store = MemoryStore()
+    moved(store, 1, 2, 3)
+    chain = Channel(store, "pets", "prod").chain
+    seen = [(entry.number, [kept.number for kept in chain.entries]) for entry in chain.walk()]
+    assert seen == [(1, [1]), (2, [2]), (3, [3])]
+
+
+def test_who_comes_too_late_learns_of_the_last_move():
+    channel = moved(MemoryStore(), 1, 2)
+    for act in (
+        lambda: channel.move(version(3), by="ana", why="late", expected=1),
+        lambda: channel.roll_back(by="ana", why="late", expected=1),
+    ):
+        with pytest.raises(ChannelMoved) as refused:
+            act()
+        assert refused.value.entry == 2
+        assert refused.value.expected == "channel prod at entry 1"
+        assert refused.value.actual == "entry 2: version 2 by mia (try 2)"
+    with pytest.raises(ChannelMoved) as refused:
+        moved(MemoryStore()).roll_back(by="ana", why="late", expected=1)
+    assert (refused.value.entry, refused.value.actual) == (0, "no entry")

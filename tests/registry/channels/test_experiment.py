@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from registry.channels.channel import Channel
 from registry.channels.experiment import Conclusion, Experiment, Experiments
 from registry.channels.experiment_rule import Evidence, Rule
-from registry.encoding import format_time
+from registry.encoding import canonical, format_time, parse_canonical, sha256_hex
 from registry.errors import HistoryBroken
 from registry.errors.experiments import ExperimentEnded, ExperimentMalformed, ExperimentRunning, SameVersion
-from registry.layout import experiment_key
+from registry.layout.model_store import experiment_key
 from registry.maintenance.fsck import inspect
 from registry.store.memory_store import MemoryStore
 from registry.version import StoredFile, Version
@@ -163,3 +163,112 @@ def test_a_log_that_was_rewritten_is_noticed(store, experiments, champion):
     with pytest.raises(HistoryBroken):
         Experiments(store, "pets", "prod").history()
     assert not inspect(store, "pets", verifier=None).sound
+
+
+def written_by_hand(experiments, entry, **changes):
+    """An entry that its writer did not check, behind the last one."""
+    head = experiments.head()
+    changed = replace(entry, number=head.number + 1, previous_sha256=sha256_hex(head.to_bytes()), **changes)
+    key = experiment_key("pets", "prod", changed.number)
+    experiments.chain.log.append(changed.number, changed.to_bytes())
+    return key
+
+
+def test_an_end_ends_the_experiment_before_it_and_no_other(experiments, champion):
+    first = begin(experiments, champion)
+    ended = end(experiments, first)
+    begin(experiments, champion)
+    written_by_hand(experiments, ended)  # of experiment 1, which ended already
+    with pytest.raises(HistoryBroken, match="experiments of prod") as broken:
+        experiments.head()
+    assert "entry 4 to end experiment 3" in broken.value.expected
+    assert ended.by in broken.value.actual
+    assert ended.at in broken.value.actual
+
+
+def test_an_end_needs_a_beginning_and_a_beginning_an_end(store, experiments, champion):
+    first = begin(experiments, champion)
+    second = Experiments(store, "pets", "prod", clock=lambda: NOW)
+    written_by_hand(second, first, why="two at once")
+    with pytest.raises(HistoryBroken) as broken:
+        experiments.head()
+    assert "entry 2 to end experiment 1" in broken.value.expected
+
+    other = MemoryStore()
+    log = Experiments(other, "pets", "prod", clock=lambda: NOW)
+    ended = end(log, begin(log, champion))
+    written_by_hand(log, ended, experiment=2)
+    with pytest.raises(HistoryBroken) as broken:
+        log.head()
+    assert "entry 3 to begin one" in broken.value.expected
+
+
+def test_who_comes_second_learns_who_was_first_and_with_what(store, experiments, champion):
+    first, second = (Experiments(store, "pets", "prod", clock=lambda: NOW) for _ in range(2))
+    assert first.head() is second.head() is None
+    second.head = lambda: None  # it looked before the first one wrote
+    begun = begin(first, champion)
+    told = "experiment 1 with version 2, begun by mia at 2030-01-01T00:00:00.000000Z"
+    for late in (second, first):
+        with pytest.raises(ExperimentRunning) as refused:
+            begin(late, champion, number=3)
+        assert refused.value.expected == "channel prod without an experiment"
+        assert refused.value.actual == told
+    end(first, begun, "promoted")
+    with pytest.raises(ExperimentEnded) as refused:
+        end(experiments, begun)
+    assert refused.value.expected == "experiment 1 of channel prod to be running"
+    assert refused.value.actual == "its end: promoted, by mia at 2030-01-01T00:00:00.000000Z"
+
+
+def test_an_experiment_that_is_in_no_log_cannot_be_ended(experiments, champion):
+    begun = begin(experiments, champion)
+    other = replace(begun, number=7)
+    with pytest.raises(ExperimentEnded) as refused:
+        end(experiments, other)
+    assert refused.value.actual == "no such experiment in the log"
+
+
+def test_an_entry_holds_what_was_decided(experiments, champion):
+    begun = begin(experiments, champion, share=0.25, rule=Rule(least=9), until=NOW + timedelta(days=2))
+    assert (begun.channel, begun.number, begun.version, begun.champion, begun.entry) == ("prod", 1, 2, 1, 1)
+    assert (begun.mode, begun.share, begun.rule, begun.by, begun.why) == ("canary", 0.25, Rule(least=9), "mia", "try")
+    assert (begun.at, begun.until) == (format_time(NOW), format_time(NOW + timedelta(days=2)))
+    assert (begun.digest, begun.previous_sha256) == (version(2).digest, None)
+    ended = end(experiments, begun, "rejected")
+    assert (ended.channel, ended.number, ended.experiment, ended.outcome) == ("prod", 2, 1, "rejected")
+    assert (ended.reasons, ended.evidence) == (("enough",), Evidence(compared=3, endpoints=1))
+    assert (ended.by, ended.at, ended.previous_sha256) == ("mia", format_time(NOW), sha256_hex(begun.to_bytes()))
+    again = begin(experiments, champion)
+    assert again.previous_sha256 == sha256_hex(ended.to_bytes())
+    assert len({begun.write_id, ended.write_id, again.write_id}) == 3
+
+
+def test_an_experiment_is_void_from_the_moment_at_which_it_should_end(store, experiments, champion):
+    begun = begin(experiments, champion)
+    for late, running in ((timedelta(minutes=59), True), (timedelta(hours=1), False)):
+        at = Experiments(store, "pets", "prod", clock=lambda late=late: NOW + late)
+        assert (at.running(champion) == begun) is running
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"previous_sha256": "junk"}, {"write_id": "x"}, {"digest": "x"}, {"channel": "Prod"}, {"number": 2},
+        {"version": 0}, {"champion": 0}, {"entry": 0}, {"mode": "all"}, {"share": 0.0}, {"share": 1.01},
+        {"at": "today"}, {"until": "2029-01-01T00:00:00.000000Z"}, {"previous_sha256": "0" * 64},
+    ],
+)  # fmt: skip
+def test_an_entry_with_a_value_that_cannot_be_is_passed_over(store, experiments, champion, changes):
+    begun = begin(experiments, champion)
+    stored = parse_canonical(begun.to_bytes()).rest()
+    other = MemoryStore()
+    other.create(experiment_key("pets", "prod", 1), canonical(stored | changes))
+    log = Experiments(other, "pets", "prod")
+    if changes.get("number"):
+        with pytest.raises(HistoryBroken):
+            log.head()
+    else:
+        assert log.head() is None
+        assert isinstance(log.passed_over[1], ExperimentMalformed)
+        assert experiment_key("pets", "prod", 1) in str(log.passed_over[1])

@@ -16,9 +16,11 @@ from registry.errors import (
     DecidedAfterMove,
     DigestMismatch,
     GatesFailed,
+    GatesNotNamed,
     MetricBelow,
     MoverRefused,
     NotCertified,
+    ReasonMissing,
     RolledBackBefore,
     SamePerson,
     SelfCertified,
@@ -103,6 +105,17 @@ def test_prod_does_not_move_to_an_expired_certificate(park: Park) -> None:
 
 def test_a_channel_that_asks_for_no_certificate_moves_to_any_version(park: Park) -> None:
     assert park.promote(2, policy=OPEN) == 2
+
+
+def test_a_channel_that_asks_for_no_certificate_does_not_move_to_a_revoked_version(park: Park) -> None:
+    park.decide(1)
+    park.decide(1, "revoked")
+    with pytest.raises(NotCertified) as refused:
+        park.promote(1, policy=OPEN)
+    assert refused.value.reason == "revoked"
+    assert park.prod.history() == []
+    park.decide(2, "refused")
+    assert park.promote(2, policy=OPEN) == 2  # it was tried, and not withdrawn from service
 
 
 def test_a_version_that_does_not_exist_cannot_be_promoted(park: Park) -> None:
@@ -351,3 +364,59 @@ def test_a_channel_with_a_metric_takes_only_what_is_no_worse(
         with pytest.raises(MetricBelow, match="accuracy"):
             park.promote(second, policy=policy)
         assert [move.version for move in park.prod.history()] == [first]
+
+
+REPORT = "a" * 64
+
+
+def certify_with_gates(park: Park, files: dict[str, Path], *despite: str, decision: Decision = "certified", note="ok"):
+    metrics = {"gate_accuracy": 0.0, "gate_luck": 0.0, "gate_recall": 1.0, "unmeasured_luck": 1.0}
+    version = park.catalog.publish(files, labels=["cat"], metrics=metrics, lineage={"run": "gated"})
+    signed = certify(
+        park.certificates,
+        version,
+        decision=decision,
+        signer=SIGNER,
+        by=VERA,
+        report_sha256=REPORT,
+        expires_at=NOW + timedelta(days=3),
+        note=note,
+        despite=despite,
+    )
+    (stored,) = park.certificates.of(version)
+    assert stored == signed
+    return signed
+
+
+@pytest.mark.parametrize("despite", [(), ("accuracy",), ("accuracy", "luck", "recall"), ("all",)])
+def test_a_certificate_despite_gates_names_each_that_was_not_passed_and_no_other(park: Park, files, despite) -> None:
+    with pytest.raises(GatesNotNamed) as refused:
+        certify_with_gates(park, files, *despite)
+    assert refused.value.against == {"accuracy": "failed", "luck": "not measured"}
+    assert "version 3" in str(refused.value)
+    assert "petpark models report 3" in refused.value.next
+    assert park.certificates.of(park.catalog.version(3)) == []
+
+
+def test_a_certificate_keeps_everything_that_its_signer_stated(park: Park, files) -> None:
+    signed = certify_with_gates(park, files, "luck", "accuracy", "luck")
+    assert signed.despite == ("accuracy", "luck")
+    assert (signed.by, signed.note, signed.report_sha256) == (VERA, "ok", REPORT)
+    assert (signed.decision, signed.number, signed.version) == ("certified", 1, 3)
+    assert (signed.at, signed.expires_at) == ("2026-01-01T00:00:00.000000Z", "2026-01-04T00:00:00.000000Z")
+
+
+@pytest.mark.parametrize("decision", ["refused", "revoked"])
+def test_only_a_certification_is_despite_gates(park: Park, files, decision: Decision) -> None:
+    assert certify_with_gates(park, files, "accuracy", decision=decision).despite == ()
+
+
+@pytest.mark.parametrize("text", ["", " \t\n", "caf\udce9"])
+def test_every_decision_and_every_move_has_a_reason_that_can_be_stored(park: Park, files, text: str) -> None:
+    with pytest.raises(ReasonMissing, match="a note"):
+        certify_with_gates(park, files, "accuracy", "luck", note=text)
+    with pytest.raises(ReasonMissing, match="a reason"):
+        park.desk(OPEN).promote(1, by=MIA, why=text, now=NOW)
+    with pytest.raises(ReasonMissing, match="a reason"):
+        park.desk(OPEN).roll_back(by=MIA, why=text, now=NOW)
+    assert park.prod.head() is None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from registry.channels.channel import Channel, ChannelEntry
 from registry.errors import HistoryBroken
-from registry.layout import channel_prefix, move_key
+from registry.layout.model_store import channel_entry_key, channel_prefix
 from registry.logs.chain_memory import WORTH_KEEPING, ChainMemory
 from registry.store.memory_store import MemoryStore
 from tests.examples import examples
@@ -36,14 +36,14 @@ class Counted(MemoryStore):
 
 def write(store: MemoryStore, numbers: range, *, who: str = "otto", before: ChannelEntry | None = None) -> ChannelEntry:
     for number in numbers:
-        if store.stat(move_key("pets", "prod", number)) is not None:
+        if store.stat(channel_entry_key("pets", "prod", number)) is not None:
             continue
         before = ChannelEntry(
             channel="prod", number=number, version=number % 7 + 1, digest=f"sha256:{number % 7:064x}", by=who, why="x",
             previous=before.version if before else None, restores=None, at="2026-01-01T00:00:00.000000Z",
             write_id=f"{number:032x}", previous_sha256=before.sha256 if before else None,
         )  # fmt: skip
-        store.create(move_key("pets", "prod", number), before.to_bytes())
+        store.create(channel_entry_key("pets", "prod", number), before.to_bytes())
     assert before is not None
     return before
 
@@ -51,7 +51,7 @@ def write(store: MemoryStore, numbers: range, *, who: str = "otto", before: Chan
 @pytest.fixture
 def store() -> Counted:
     store = Counted()
-    store.create(move_key("pets", "prod", 3), b"junk")
+    store.create(channel_entry_key("pets", "prod", 3), b"junk")
     write(store, range(1, ENTRIES))
     return store
 
@@ -72,10 +72,10 @@ def test_a_second_process_asks_for_the_last_entry_and_for_what_came_since(store:
     store.asked.clear()
     assert Channel(store, "pets", "prod", memory=memory).head() == last
     assert store.asked == [
-        move_key("pets", "prod", ENTRIES - 1),
+        channel_entry_key("pets", "prod", ENTRIES - 1),
         f"list after {ENTRIES - 1:08d}.json",
-        move_key("pets", "prod", ENTRIES),
-        move_key("pets", "prod", ENTRIES + 1),
+        channel_entry_key("pets", "prod", ENTRIES),
+        channel_entry_key("pets", "prod", ENTRIES + 1),
     ]
     assert known(store, memory) == known(store, None)
 
@@ -131,7 +131,7 @@ def test_a_break_behind_what_is_remembered_breaks_it_as_for_everybody(store: Cou
     head = Channel(store, "pets", "prod").head()
     assert head is not None
     foreign = replace(head, number=ENTRIES, previous_sha256="0" * 64)
-    store.create(move_key("pets", "prod", ENTRIES), foreign.to_bytes())
+    store.create(channel_entry_key("pets", "prod", ENTRIES), foreign.to_bytes())
     channel = Channel(store, "pets", "prod", memory=memory)
     with pytest.raises(HistoryBroken):
         channel.head()

@@ -1,6 +1,7 @@
 """fsck: every kind of damage has a name and a place, and sound registries have none."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from registry.certificates.certificate import Certificates
 from registry.channels.channel import Channel
 from registry.encoding import canonical, parse_canonical, sha256_hex
+from registry.layout.model_store import experiment_key
 from registry.maintenance.fsck import Inspection, Severity, inspect, inspect_channel
 from registry.store.memory_store import MemoryStore
 from registry.store.object_info import Stored
@@ -34,6 +36,20 @@ def registry(store: PrunableStore, files: dict[str, Path]) -> PrunableStore:
     return store
 
 
+@pytest.fixture
+def stats(registry: PrunableStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys that are looked at one by one."""
+    seen: list[str] = []
+    stat = registry.stat
+
+    def noted(key: str) -> Stored | None:
+        seen.append(key)
+        return stat(key)
+
+    monkeypatch.setattr(registry, "stat", noted)
+    return seen
+
+
 def look(store: PrunableStore, *, deep: bool = True) -> Inspection:
     return inspect(store, "pets", verifier=MemoryVerifier(SIGNER), deep=deep)
 
@@ -53,6 +69,11 @@ def test_a_sound_registry_has_no_findings_and_is_counted(registry: PrunableStore
     assert inspection.sound
     counted = (inspection.versions, inspection.moves, inspection.certificates, inspection.blobs, inspection.unused)
     assert counted == (2, 3, 1, 3, 0)
+
+
+def test_blobs_that_the_listing_has_are_not_looked_at_one_by_one(registry: PrunableStore, stats: list[str]) -> None:
+    assert look(registry, deep=False).sound
+    assert stats == []
 
 
 def test_blobs_that_nobody_uses_are_counted_and_are_no_damage(registry: PrunableStore) -> None:
@@ -174,6 +195,16 @@ def test_damage_is_found_and_named(registry: PrunableStore, damage: str) -> None
     assert all(finding.where and finding.error.next for finding in inspection.findings)
 
 
+def test_a_certificate_of_a_version_that_is_not_there_is_damage(registry: PrunableStore) -> None:
+    version = replace(Catalog(registry, "pets").version(2), number=3)
+    Certificates(registry, "pets").sign(
+        version, decision="certified", signer=SIGNER, by="vera", report_sha256=None, expires_at=NOW, note=""
+    )
+    (damage,) = look(registry).findings
+    assert (damage.severity, damage.error.outcome) == (Severity.DAMAGE, "VersionMissing")
+    assert "version 3 of pets" in str(damage.error)
+
+
 def test_only_a_deep_look_reads_the_bytes(registry: PrunableStore) -> None:
     replaced(registry, blob(b"graph"), b"grape")
     assert ("damage", "FileCorrupted") not in found(look(registry, deep=False))
@@ -224,3 +255,31 @@ def test_what_is_published_and_promoted_while_it_looks_is_no_damage(files: dict[
     store.meanwhile = [publish]
     assert look(store).sound
     assert Catalog(store, "pets").numbers() == [1, 2]
+
+
+def test_what_is_no_entry_of_a_log_is_a_trace_at_its_key(registry: PrunableStore) -> None:
+    keys = {experiment_key("pets", "prod", 1), PROD.format(4)}
+    for key in keys:
+        registry.create(key, b"junk")
+    findings = look(registry).findings
+    assert {(finding.severity, finding.where) for finding in findings} == {(Severity.TRACE, key) for key in keys}
+    assert {finding.error.outcome for finding in findings} == {"ExperimentMalformed", "MoveMalformed"}
+
+
+def test_a_log_that_is_broken_is_damage_of_that_log(registry: PrunableStore) -> None:
+    registry.delete(PROD.format(2))
+    (damage,) = [finding for finding in look(registry).findings if finding.severity is Severity.DAMAGE]
+    assert damage.where == "channel prod"
+    assert "channel prod" in damage.error.expected + damage.error.actual
+
+
+def test_a_deep_look_tells_its_progress_and_names_the_blob_its_file_and_both_hashes(registry: PrunableStore) -> None:
+    replaced(registry, blob(b"graph"), b"grape")
+    steps: list[tuple[int, int]] = []
+    seen = inspect(registry, "pets", verifier=None, deep=True, progress=lambda done, of: steps.append((done, of)))
+    assert steps == [(number, seen.blobs) for number in range(1, seen.blobs + 1)]
+    (damage,) = [finding for finding in seen.findings if finding.severity is Severity.DAMAGE]
+    assert damage.where == blob(b"graph")
+    assert sha256_hex(b"graph") in damage.error.expected
+    assert sha256_hex(b"grape") in damage.error.actual
+    assert ".onnx" in str(damage.error)

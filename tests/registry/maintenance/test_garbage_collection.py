@@ -42,6 +42,12 @@ def orphan(store: PrunableStore, files: dict[str, Path]) -> None:
     Sending(store, "pets").send(files)
 
 
+def one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call number n of a publish is then the same one every time."""
+    for module in ("store.transfer", "versions.upload"):
+        monkeypatch.setattr(f"registry.{module}.REQUESTS_AT_ONCE", 1)
+
+
 def test_what_a_version_uses_stays_however_old(aging: AgingStore, files: dict[str, Path], tmp_path: Path) -> None:
     version = publish(aging, files)
     aging.elapse(LONG)
@@ -126,7 +132,7 @@ def test_a_version_that_appears_while_the_collector_looks_keeps_its_files(
 def test_a_publish_survives_a_collector_between_any_two_of_its_calls(
     new_store: NewStore, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("registry.versions.upload.WORKERS", 1)
+    one_request_at_a_time(monkeypatch)
     files = {name: files[name] for name in ("model.onnx", "labels.json")}
     for call in range(8):
         aging = AgingStore(new_store())
@@ -146,7 +152,7 @@ def test_a_publish_whose_every_call_is_slow_ends_whole_or_not_at_all(
     aging: AgingStore, files: dict[str, Path], share: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each call takes that share of the grace, and a collector comes by each time."""
-    monkeypatch.setattr("registry.versions.upload.WORKERS", 1)
+    one_request_at_a_time(monkeypatch)
     seconds = 0.0
 
     def meanwhile() -> None:

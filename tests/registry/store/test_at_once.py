@@ -4,13 +4,11 @@ import threading
 from pathlib import Path
 from typing import override
 
-import pytest
-
 from registry.store.memory_store import MemoryStore
-from registry.store.transfer import PARTS_AT_ONCE, REQUESTS_AT_ONCE, SMALL_BYTES, by_size
+from registry.store.transfer import PARTS_AT_ONCE, REQUESTS_AT_ONCE, SMALL_BYTES, PendingRequest, side_by_side
 from registry.versions.catalog import Catalog
 
-PATIENCE = 10.0
+TIMEOUT_SECONDS = 10.0
 """Seconds until a test that would wait forever fails."""
 
 
@@ -19,7 +17,7 @@ class Far(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.all_there = threading.Barrier(REQUESTS_AT_ONCE, timeout=PATIENCE)
+        self.all_there = threading.Barrier(REQUESTS_AT_ONCE, timeout=TIMEOUT_SECONDS)
 
     @override
     def create(self, key: str, body: bytes) -> None:
@@ -28,9 +26,10 @@ class Far(MemoryStore):
         super().create(key, body)
 
     @override
-    def download(self, key: str, path: Path, *, size: int | None = None) -> str:
-        self.all_there.wait()
-        return super().download(key, path, size=size)
+    def get(self, key: str) -> bytes:
+        if "/blobs/" in key:
+            self.all_there.wait()
+        return super().get(key)
 
 
 def test_small_files_are_sent_and_fetched_side_by_side(tmp_path: Path) -> None:
@@ -44,24 +43,42 @@ def test_small_files_are_sent_and_fetched_side_by_side(tmp_path: Path) -> None:
     assert {name: path.read_text() for name, path in fetched.items()} == {name: name for name in files}
 
 
-def test_large_files_are_received_a_few_at_a_time() -> None:
-    most, there, lock = 0, 0, threading.Lock()
-    several = threading.Barrier(PARTS_AT_ONCE, timeout=PATIENCE)
+class Counting(MemoryStore):
+    """A store that notes in which threads downloads run, and answers when as many are there as may be."""
 
-    def receive(_: int) -> None:
-        nonlocal most, there
-        with lock:
-            there += 1
-            most = max(most, there)
-        several.wait()
-        with lock:
-            there -= 1
+    def __init__(self) -> None:
+        super().__init__()
+        self.several = threading.Barrier(PARTS_AT_ONCE, timeout=TIMEOUT_SECONDS)
+        self.threads: set[int] = set()
 
-    by_size(receive, range(5 * PARTS_AT_ONCE), size=lambda _: SMALL_BYTES + 1)
-    assert most == PARTS_AT_ONCE
+    @override
+    def download(self, key: str, path: Path, *, size: int | None = None) -> str:
+        self.threads.add(threading.get_ident())
+        self.several.wait()
+        return super().download(key, path, size=size)
 
 
-def test_results_come_in_the_order_of_the_items_and_the_first_error_is_raised() -> None:
-    assert by_size(str, range(100), size=lambda item: item * SMALL_BYTES // 50) == [str(item) for item in range(100)]
-    with pytest.raises(ZeroDivisionError):
-        by_size(lambda item: 1 // (item - 50), range(100), size=lambda _: 1)
+def test_large_files_are_received_a_few_at_a_time(tmp_path: Path) -> None:
+    files = {f"{number}": tmp_path / f"{number}" for number in range(2 * PARTS_AT_ONCE)}
+    for name, path in files.items():
+        path.write_bytes(name.encode() * (SMALL_BYTES + 1))
+    store = Counting()
+    catalog = Catalog(store, "pets")
+    catalog.fetch(catalog.publish(files, labels=["cat"], metrics={}, lineage={}), tmp_path / "fetched")
+    assert len(store.threads) == PARTS_AT_ONCE
+
+
+def test_concurrent_requests_are_bounded_and_cancelled_with_their_reader() -> None:
+    begun: list[int] = []
+    cancelled: list[int] = []
+
+    def begin(number: int) -> PendingRequest[int]:
+        begun.append(number)
+        return PendingRequest(result=lambda: number, cancel=lambda: cancelled.append(number))
+
+    requests = side_by_side(begin, range(10), at_once=3)
+    assert [next(requests).result() for _ in range(4)] == [0, 1, 2, 3]
+    assert begun == [0, 1, 2, 3, 4, 5], "three on their way besides the last that was taken"
+    requests.close()
+    assert cancelled == [4, 5]
+    assert [each.result() for each in side_by_side(begin, range(10), at_once=3)] == list(range(10))

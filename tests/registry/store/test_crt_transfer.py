@@ -9,7 +9,15 @@ import boto3
 import pytest
 
 from registry.channels.channel import Channel
-from registry.errors import ClockSkewed, ObjectExists, ObjectMissing, StoreConflict, StoreRefused, StoreUnavailable
+from registry.errors import (
+    ClockSkewed,
+    ObjectExists,
+    ObjectMissing,
+    StoreConflict,
+    StoreRefused,
+    StoreUnavailable,
+    StreamTorn,
+)
 from registry.store.crt_transfer import CrtTransfer, crt_transfer
 from registry.store.local_files import sha256_of
 from registry.store.s3_store import S3Store, s3_client
@@ -115,6 +123,29 @@ def test_small_objects_are_read_by_the_library_where_that_is_asked_for(
     assert store.get("key") == b"0123456789"
     with pytest.raises(ObjectMissing):
         store.get("nothing")
+
+
+def _raise(error: Exception | None) -> None:
+    if error:
+        raise error
+
+
+def test_each_of_many_objects_is_retried_and_fails_separately(
+    crt_store: S3Store, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = [(f"{number}", b"0123456789") for number in range(5)]
+    fault("PUT", status="409 Conflict", code="ConditionalRequestConflict", times=2)
+    assert list(crt_store.create_each(objects)) == [None] * 5
+    fault("PUT", status="403 Forbidden", code="AccessDenied")
+    outcomes = list(crt_store.create_each((f"other/{key}", body) for key, body in objects))
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType"] * 4 + ["StoreRefused"]
+    checks = iter([StreamTorn("read 0", "other bytes")])
+    monkeypatch.setattr("registry.store.crt_transfer.check_body", lambda *_: _raise(next(checks, None)))
+    assert list(crt_store.get_each(key for key, _ in objects)) == [body for _, body in objects]
+    assert next(checks, None) is None
+    fault("GET", torn=True, times=1000)
+    with pytest.raises(StoreUnavailable):
+        list(crt_store.get_each(key for key, _ in objects))
 
 
 def test_a_full_disk_is_said_as_such(s3: "S3Client", crt_store: S3Store) -> None:

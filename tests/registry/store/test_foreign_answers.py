@@ -19,7 +19,7 @@ from registry.errors import (
     StoreUnable,
     StoreUnavailable,
 )
-from registry.layout import certificate_key, certificates_prefix, move_key
+from registry.layout.model_store import certificate_key, certificates_prefix, channel_entry_key
 from registry.store.s3_store import S3Store
 from registry.version import Version
 from registry.versions.catalog import Catalog
@@ -195,6 +195,22 @@ def test_writers_are_not_misled_by_an_empty_listing(
     assert [move.by for move in Channel(s3_store, "pets", "prod").history()] == ["mia"]
 
 
+def test_a_page_that_leads_elsewhere_gets_two_requests_for_each_attempt(
+    s3_store: S3Store, instead: Callable[..., None]
+) -> None:
+    requests = list[str]()
+
+    def say(environ: dict[str, Any]) -> Answer:
+        requests.append(environ["REQUEST_METHOD"])
+        return ELSEWHERE
+
+    instead(say)
+    with pytest.raises(StoreUnavailable):
+        s3_store.get("key")
+    assert requests == ["GET", "HEAD"] * (len(requests) // 2)
+    assert len(requests) <= 2 * 3  # pauses of `instead`, and the first attempt
+
+
 def test_the_listing_of_another_bucket_or_prefix_is_no_listing(s3_store: S3Store, instead: Callable[..., None]) -> None:
     for answer in (empty("other", "log/"), empty(s3_store._bucket, "")):
         instead(answer)
@@ -236,7 +252,7 @@ def test_bytes_that_were_changed_on_the_way_are_read_as_nothing(
     for call in (
         channel.head,
         lambda: Channel(s3_store, "pets", "prod").head(),
-        lambda: s3_store.get(move_key("pets", "prod", 1)),
+        lambda: s3_store.get(channel_entry_key("pets", "prod", 1)),
     ):
         with pytest.raises(StoreUnavailable):
             call()

@@ -14,6 +14,7 @@ from registry.errors import FileChanged, ObjectExists, ObjectMissing
 from registry.store.memory_store import MemoryStore
 from registry.store.object_info import Revision
 from registry.store.object_store import ObjectStore, PrunableStore
+from registry.store.transfer import REQUESTS_AT_ONCE
 from tests.examples import examples
 
 
@@ -32,22 +33,38 @@ def test_an_object_reads_back_as_it_was_created(store: ObjectStore) -> None:
     store.create("a/b", b"\x00bytes")
     assert store.get("a/b") == b"\x00bytes"
     assert size_of(store, "a/b") == 6
+    found = store.stat("a/b")
+    assert found is not None
+    assert found.key == "a/b"
 
 
 def test_an_object_is_written_once(store: ObjectStore, tmp_path: Path) -> None:
     store.create("key", b"first")
-    with pytest.raises(ObjectExists):
+    with pytest.raises(ObjectExists, match="no object at key;"):
         store.create("key", b"second")
     (tmp_path / "file").write_bytes(b"third")
-    with pytest.raises(ObjectExists):
+    with pytest.raises(ObjectExists, match="no object at key;"):
         store.create_from("key", tmp_path / "file")
     assert store.get("key") == b"first"
 
 
+def test_of_many_objects_each_is_written_once_and_they_read_back_in_order(store: ObjectStore) -> None:
+    names = [f"{number:03}" for number in range(2 * REQUESTS_AT_ONCE)]
+    store.create("007", b"first")
+    outcomes = list(store.create_each((name, name.encode()) for name in names))
+    assert [name for name, outcome in zip(names, outcomes, strict=True) if outcome is not None] == ["007"]
+    assert isinstance(outcomes[7], ObjectExists)
+    assert list(store.get_each(names)) == [b"first" if name == "007" else name.encode() for name in names]
+    reading = store.get_each(["000", "nothing", "001"])
+    assert next(reading) == b"000"
+    with pytest.raises(ObjectMissing):
+        next(reading)
+
+
 def test_a_missing_object_has_a_name_for_it(store: ObjectStore, tmp_path: Path) -> None:
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(ObjectMissing, match="an object at nothing;"):
         store.get("nothing")
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(ObjectMissing, match="an object at nothing;"):
         store.download("nothing", tmp_path / "file")
     assert store.stat("nothing") is None
     assert list(tmp_path.iterdir()) == []

@@ -3,10 +3,23 @@
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
 
+from typing import Any
+
 import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+from botocore.parsers import ResponseParserError
 
 from registry.errors import (
     ClockSkewed,
+    ForeignAnswer,
     ObjectExists,
     ObjectMissing,
     RegistryError,
@@ -14,8 +27,9 @@ from registry.errors import (
     StoreRefused,
     StoreUnable,
     StoreUnavailable,
+    StreamTorn,
 )
-from registry.store.s3_outcomes import outcome
+from registry.store.s3_outcomes import lacks_credentials, outcome, outcomes
 
 
 @pytest.mark.parametrize(
@@ -48,3 +62,40 @@ def test_an_error_of_s3_has_one_meaning(code: str, status: int, meaning: type[Re
         assert "so it was said" in str(found)
     if meaning in (StoreConflict, StoreRefused, StoreUnable, StoreUnavailable):
         assert "put a/key" in str(found)
+
+
+RESPONSE: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (ClientError(RESPONSE, "PutObject"), StoreRefused),
+        (IncompleteReadError(actual_bytes=1, expected_bytes=2), StreamTorn),
+        (ResponseParserError("no XML"), ForeignAnswer),
+        (ConnectTimeoutError(endpoint_url="http://store"), StoreUnavailable),
+        (ReadTimeoutError(endpoint_url="http://store"), StoreUnavailable),
+        (NoCredentialsError(), StoreRefused),
+        (BotoCoreError(), StoreRefused),
+    ],
+)
+def test_an_exception_of_botocore_names_what_was_done_to_which_key(error: Exception, meaning: type[RegistryError]):
+    with pytest.raises(meaning) as raised, outcomes("write", "a/key"):
+        raise error
+    assert type(raised.value) is meaning
+    assert "write a/key" in str(raised.value)
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "missing", [NoCredentialsError(), CredentialRetrievalError(provider="iam-role", error_msg="no answer")]
+)
+def test_missing_credentials_are_known_as_such_and_as_the_cause_of_a_refusal(missing: Exception):
+    assert lacks_credentials(missing)
+    with pytest.raises(StoreRefused) as raised, outcomes("read", "a/key"):
+        raise missing
+    assert lacks_credentials(raised.value)
+    with pytest.raises(StoreRefused) as denied, outcomes("read", "a/key"):
+        raise ClientError(RESPONSE, "GetObject")
+    assert not lacks_credentials(denied.value)
+    assert not lacks_credentials(ValueError())

@@ -15,7 +15,7 @@ from registry.encoding import sha256_hex
 from registry.store.s3_store import S3Store
 from registry.store.side_hash import CHUNKS_AHEAD, WORTH_A_THREAD, SideHash, hash_of
 
-PATIENCE = 10.0
+TIMEOUT_SECONDS = 10.0
 """Seconds until a test that would wait forever fails."""
 
 
@@ -27,7 +27,7 @@ class HeldHash:
         self.seen = hashlib.sha256()
 
     def update(self, chunk: bytes, /) -> None:
-        assert self.let_go.wait(PATIENCE)
+        assert self.let_go.wait(TIMEOUT_SECONDS)
         self.seen.update(chunk)
 
     def hexdigest(self) -> str:
@@ -75,7 +75,7 @@ def test_a_download_is_written_while_it_is_hashed(
         patch.setattr("registry.store.side_hash.hashlib", SimpleNamespace(sha256=lambda: held))
         patch.setattr("registry.store.s3_store.removed_on_error", lambda path: NoticedFile(path, held.let_go))
         down = pool.submit(store.download, "key", path, size=len(content))
-        assert down.result(2 * PATIENCE) == sha256_hex(content)
+        assert down.result(2 * TIMEOUT_SECONDS) == sha256_hex(content)
     assert path.read_bytes() == content
 
 

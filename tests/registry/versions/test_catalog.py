@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from registry import layout
 from registry.encoding import sha256_hex
 from registry.errors import (
     DigestMismatch,
@@ -19,8 +18,10 @@ from registry.errors import (
     VersionMalformed,
     VersionMissing,
 )
+from registry.layout.model_store import blob_key, version_key
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
+from registry.store.transfer import SMALL_BYTES
 from registry.version import Version
 from registry.versions.catalog import Catalog
 from tests.registry.faulty_store import FaultyStore
@@ -97,8 +98,8 @@ def test_a_version_is_the_one_that_was_meant(catalog: Catalog, files: dict[str, 
 
 def test_a_version_under_anothers_number_or_model_is_malformed(store: PrunableStore, files: dict[str, Path]) -> None:
     version = publish(Catalog(store, "pets"), files)
-    store.create(layout.version_key("pets", 2), version.to_bytes())
-    store.create(layout.version_key("birds", 1), version.to_bytes())
+    store.create(version_key("pets", 2), version.to_bytes())
+    store.create(version_key("birds", 1), version.to_bytes())
     with pytest.raises(VersionMalformed):
         Catalog(store, "pets").version(2)
     with pytest.raises(VersionMalformed):
@@ -107,7 +108,7 @@ def test_a_version_under_anothers_number_or_model_is_malformed(store: PrunableSt
 
 def test_a_hole_in_the_numbers_is_named(store: PrunableStore, files: dict[str, Path]) -> None:
     version = publish(Catalog(store, "pets"), files)
-    store.create(layout.version_key("pets", 3), replace(version, number=3).to_bytes())
+    store.create(version_key("pets", 3), replace(version, number=3).to_bytes())
     with pytest.raises(HistoryBroken):
         Catalog(store, "pets").versions()
 
@@ -126,6 +127,23 @@ def test_a_file_that_is_not_there_is_named(catalog: Catalog, store: PrunableStor
     with pytest.raises(FileMissing):
         publish(catalog, {**files, "more": files["model.onnx"].parent / "gone"})
     assert list(store.keys("")) == []
+
+
+@pytest.mark.parametrize("size", [1, SMALL_BYTES + 1, 2 * SMALL_BYTES + 1], ids=["small", "whole", "large"])
+def test_a_file_that_goes_away_after_the_publish_began_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr("registry.versions.upload.WHOLE_BYTES", 2 * SMALL_BYTES)
+    path = tmp_path / "weights.pt"
+    path.write_bytes(bytes(size))
+
+    def looked_at(_name: str, path: Path) -> int:
+        path.unlink()
+        return size
+
+    monkeypatch.setattr("registry.versions.upload._size", looked_at)
+    with pytest.raises(FileMissing, match=r"weights\.pt"):
+        publish(Catalog(MemoryStore(), "pets"), {"weights.pt": path})
 
 
 def test_a_version_without_files_or_with_impossible_metrics_is_refused(
@@ -223,7 +241,7 @@ def test_a_fetch_keeps_what_is_right_and_mends_what_is_not(
 def test_a_corrupted_blob_is_never_handed_out(files: dict[str, Path], tmp_path: Path, damage: str) -> None:
     store, damaged = MemoryStore(), MemoryStore()
     version = publish(Catalog(store, "pets"), files)
-    victim = layout.blob_key("pets", sha256_hex(b"graph"))
+    victim = blob_key("pets", sha256_hex(b"graph"))
     for key in store.keys(""):
         if key != victim:
             damaged.create(key, store.get(key))
@@ -240,7 +258,7 @@ def test_a_corrupted_blob_is_never_handed_out(files: dict[str, Path], tmp_path: 
 
 def test_publishing_onto_a_blob_of_another_size_is_refused(files: dict[str, Path]) -> None:
     store = MemoryStore()
-    store.create(layout.blob_key("pets", sha256_hex(b"graph")), b"gr")
+    store.create(blob_key("pets", sha256_hex(b"graph")), b"gr")
     with pytest.raises(FileCorrupted):
         publish(Catalog(store, "pets"), files)
     assert Catalog(store, "pets").versions() == []

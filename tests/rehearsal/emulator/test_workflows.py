@@ -80,6 +80,23 @@ def task(queue: str, **more: Any) -> dict[str, Any]:
     } | more
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_history_comes_in_pages_each_event_once(client: Client, run: Run, backwards: bool) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html"""
+    execution = run({"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "End": True}})
+    assert finished(client, execution)["status"] == "SUCCEEDED"
+    states = client("stepfunctions")
+    whole = states.get_execution_history(executionArn=execution, reverseOrder=backwards)["events"]
+    pages = list(
+        states.get_paginator("get_execution_history").paginate(
+            executionArn=execution, reverseOrder=backwards, PaginationConfig={"PageSize": 4}
+        )
+    )
+    assert [len(page["events"]) for page in pages] == [4, 2]
+    assert [event for page in pages for event in page["events"]] == whole
+    assert [event["id"] for event in whole] == sorted((event["id"] for event in whole), reverse=backwards)
+
+
 def test_a_retried_task_has_a_new_token_and_the_old_ones_worker_is_refused(
     client: Client, run: Run, queue: str
 ) -> None:
@@ -94,6 +111,26 @@ def test_a_retried_task_has_a_new_token_and_the_old_ones_worker_is_refused(
         states.send_task_success(taskToken=first, output='"zombie"')
     states.send_task_success(taskToken=second, output='"done"')
     assert finished(client, execution)["output"] == '"done"'
+
+
+def test_a_missing_heartbeat_has_another_error_than_a_timeout(client: Client, run: Run, queue: str) -> None:
+    caught = [
+        {"ErrorEquals": [error], "Next": error.removeprefix("States.")}
+        for error in ("States.HeartbeatTimeout", "States.Timeout")
+    ]
+    ends = {catch["Next"]: {"Type": "Fail", "Error": catch["Next"]} for catch in caught}
+    execution = run({"Silent": task(queue, HeartbeatSeconds=1, Catch=caught), **ends})
+    assert finished(client, execution)["error"] == "HeartbeatTimeout"
+
+
+def test_task_results_are_accepted_while_another_execution_starts(client: Client, run: Run) -> None:
+    states: dict[str, Any] = {f"S{number}": {"Type": "Pass", "Next": f"S{number + 1}"} for number in range(300)}
+    execution = run({**states, "S300": {"Type": "Succeed"}})
+    tasks = client("stepfunctions")
+    with pytest.raises((tasks.exceptions.TaskDoesNotExist, tasks.exceptions.InvalidToken)) as refused:
+        tasks.send_task_success(taskToken="nobody's", output="{}")
+    assert refused.value.response["ResponseMetadata"]["RetryAttempts"] == 0, "at once"
+    assert finished(client, execution)["status"] == "SUCCEEDED"
 
 
 def test_an_execution_that_waits_for_a_token_can_be_stopped(client: Client, run: Run, queue: str) -> None:

@@ -1,4 +1,4 @@
-"""Tests of what runs inside LocalStack, whatever `--emulator` says."""
+"""Tests of code that runs inside LocalStack, for any `--emulator`."""
 
 from tests.rehearsal.emulator.conftest import client, name
 

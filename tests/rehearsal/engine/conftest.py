@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,10 +57,15 @@ class Project:
         """The state file as it is."""
         return (self.state_dir / self.directory.name / f"{self.stack}.json").read_text()
 
-    def engine(self) -> EmbeddedEngine:
+    def engine(
+        self,
+        before_reference: Callable[[str], None] = lambda _stack: None,
+        on_event: Callable[[Event], None] = lambda _event: None,
+    ) -> EmbeddedEngine:
         """A new engine, as a new run of the command would have."""
 
         def tell(event: Event) -> None:
+            on_event(event)
             self.told.extend(lines(event, "up"))
             if event.kind == "outputs":
                 self.outputs_known.set()
@@ -72,6 +77,7 @@ class Project:
             config={self.stack: settings_},
             passphrase=PASSPHRASE,
             on_event=tell,
+            before_reference=before_reference,
         )
 
     def up(self) -> Update:
@@ -79,7 +85,7 @@ class Project:
         return self.engine().up(self.stack)
 
     def failed_up(self) -> Update:
-        """Deploy what cannot be deployed."""
+        """Deploy a program that cannot be deployed."""
         with pytest.raises(DeploymentFailed) as failure:
             self.up()
         return failure.value.update

@@ -1,4 +1,4 @@
-"""A cloud that does what it is asked and, for chosen calls, does not answer until it is let."""
+"""A cloud that, for chosen calls, does not respond until it is released."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import override
 from urllib.parse import urlsplit
 
-_PATIENCE = 60.0
+_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(kw_only=True)
@@ -33,14 +33,14 @@ def stalling(cloud: str, *, call: bytes) -> Generator[StallingCloud]:
 
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            connection = http.client.HTTPConnection(behind.hostname or "", behind.port, timeout=_PATIENCE)
+            connection = http.client.HTTPConnection(behind.hostname or "", behind.port, timeout=_TIMEOUT_SECONDS)
             connection.request(self.command, self.path, body, dict(self.headers))
             answer = connection.getresponse()
             content = answer.read()
             connection.close()
             if call in body:
                 front.arrived.set()
-                front.let.wait(_PATIENCE)
+                front.let.wait(_TIMEOUT_SECONDS)
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in ("content-length", "transfer-encoding", "connection"):
@@ -60,7 +60,7 @@ def stalling(cloud: str, *, call: bytes) -> Generator[StallingCloud]:
 
         @override
         def handle_error(self, request: object, client_address: object) -> None:
-            """A caller that was killed is what some tests are about."""
+            """Some tests kill a caller."""
 
     server = Server(("127.0.0.1", 0), Handler)
     front = StallingCloud(url=f"http://127.0.0.1:{server.server_port}")

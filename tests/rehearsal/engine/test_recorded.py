@@ -89,4 +89,4 @@ def test_what_the_record_does_not_answer_is_named(project: Project) -> None:
     write(project)
     record = StackRecord(project="tiny", stack="test", state="1", commit="unknown", resources=())
     found, _ = plan(record, project.directory)
-    assert "The record has no answer of aws:index/getCallerIdentity:getCallerIdentity to {}" in "".join(found.problems)
+    assert "The record has no result of aws:index/getCallerIdentity:getCallerIdentity for {}" in "".join(found.problems)

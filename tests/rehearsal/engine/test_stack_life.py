@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.engine import DeploymentFailed, Secret, StackBusy, Update
+from rehearsal.engine import DeploymentFailed, Event, Secret, StackBusy, Update
 from rehearsal.engine.state import State, locked, state_file
 from tests.moto_cloud import REGION
 from tests.rehearsal.engine.conftest import PASSPHRASE, Project
@@ -280,6 +280,34 @@ if other := pulumi.Config().get("other"):
     project.config = {"other": "organization/tiny/staging"}
     with pytest.raises(DeploymentFailed, match="There is no stack staging"):
         project.engine().preview("test")
+
+
+def test_a_stack_waits_for_another_stacks_outputs_only_where_it_needs_them(project: Project):
+    project.write(
+        HEAD
+        + """
+if other := pulumi.Config().get("other"):
+    aws.sns.Topic("mine", display_name=pulumi.StackReference(other).get_output("name"))
+    aws.sns.Topic("independent")
+pulumi.export("name", "known late")
+"""
+    )
+    prod = replace(project, stack="prod", config={})
+    made = threading.Event()
+
+    def handle_event(event: Event) -> None:
+        if event.kind == "finished" and event.step is not None and event.step.name == "independent":
+            made.set()
+
+    def deploy_other(stack: str) -> None:
+        assert (stack, made.wait(60)) == ("prod", True), "what is independent comes first"
+        prod.up()
+
+    project.config = {"other": "organization/tiny/prod"}
+    engine = project.engine(before_reference=deploy_other, on_event=handle_event)
+    assert engine.up("test").ok
+    assert "known late" in project.state_text
+    engine.destroy("test")
 
 
 @pytest.mark.parametrize(

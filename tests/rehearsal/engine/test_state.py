@@ -206,7 +206,7 @@ def test_a_state_with_something_else_where_it_reads_is_refused(tmp_path: Path, f
     file.write_text(json.dumps(whole))
     assert not opened(file).resources
     file.write_text(json.dumps({**whole, **facts}))
-    with pytest.raises(StateUnreadable, match=r"is damaged; restore it or delete it"):
+    with pytest.raises(StateUnreadable, match=r"is damaged; restore it, or delete it"):
         opened(file)
 
 

@@ -43,6 +43,7 @@ NEWER_THAN_THE_PROVIDER = {
         "secondaryNetworkInterfaces",
         "nestedVirtualization",
     },
+    "cloudwatch_event_connection": {"connectivityParameters"},
     "autoscaling_group": {"instanceLifecyclePolicy"},
     "cloudwatch_log_group": {"deletionProtectionEnabled"},
     "cloudwatch_log_metric_filter": {"applyOnTransformedLogs"},

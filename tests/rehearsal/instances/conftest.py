@@ -16,7 +16,7 @@ from rehearsal.instances.machine import Machine, environment
 from rehearsal.instances.metadata import MetadataService
 from rehearsal.sandbox import stand_ins
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def session() -> RoleSession:
 
 @dataclass
 class Booted:
-    """A machine and what it has reported."""
+    """A machine and its reports."""
 
     machine: Machine
     events: "queue.Queue[tuple[str, Mapping[str, Any]]]" = field(default_factory=queue.Queue)
@@ -56,7 +56,7 @@ class Booted:
     def wait(self, event: str, **detail: Any) -> Mapping[str, Any]:
         """The next report of this event with these details."""
         while True:
-            seen, facts = self.events.get(timeout=PATIENCE)
+            seen, facts = self.events.get(timeout=TIMEOUT_SECONDS)
             if seen == event and detail.items() <= facts.items():
                 return facts
 
@@ -110,4 +110,4 @@ def boot(
     yield start
     for machine in machines:
         machine.halt(0.5)
-        machine.join(PATIENCE)
+        machine.join(TIMEOUT_SECONDS)

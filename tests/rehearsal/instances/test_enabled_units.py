@@ -17,7 +17,7 @@ from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 UNIT = ROOT / "serving" / "petpark.service"
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 class Booted(Protocol):
@@ -74,7 +74,7 @@ def test_a_unit_of_systemd_run_is_gone_after_a_reboot(boot: Boot) -> None:
     again.wait("up")
     machine = again.machine
     asked = subprocess.run(
-        ["systemctl", "status", "passing"], env=dict(machine.environment), check=False, timeout=PATIENCE
+        ["systemctl", "status", "passing"], env=dict(machine.environment), check=False, timeout=TIMEOUT_SECONDS
     )
     assert asked.returncode == NOT_FOUND
 
@@ -86,7 +86,7 @@ def test_a_unit_that_cannot_be_read_at_boot_is_told_and_hinders_nothing(boot: Bo
     again = _reboot(boot, booted)
     again.wait("up")
     booted_again = again.machine
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while "park.service: " not in booted_again.console.read_text().rpartition("halting")[2]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -158,7 +158,7 @@ def test_the_real_endpoint_answers_again_after_a_reboot_of_its_instance(boot: Bo
 def _await_life(booted: Booted, port: int) -> None:
     """Wait until the instance's endpoint says that it is alive; it listens on the instance's address only."""
     url = f"http://{booted.machine.metadata.address}:{port}/healthz/live"
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
             assert httpx.get(url, timeout=2, trust_env=False).status_code == 200

@@ -12,7 +12,7 @@ import pytest
 
 from rehearsal.instances.machine import Machine, sweep
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 class Booted(Protocol):
@@ -29,13 +29,13 @@ RUNAWAY = "(setsid env -i /bin/sh -c \"trap '' TERM; echo runaway; exec sleep 10
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE:.0f} s"
+        assert time.monotonic() < deadline, f"{what} did not happen within {TIMEOUT_SECONDS:.0f} s"
         time.sleep(0.02)
 
 
-def gone(pids: list[int]) -> bool:
+def all_ended(pids: list[int]) -> bool:
     """Whether no process is left of these but, at most, entries that nobody has collected yet."""
     return all(state(pid) in {"", "Z"} for pid in pids)
 
@@ -79,7 +79,7 @@ def test_shutdown_ends_every_process_even_those_that_hide(boot: Boot) -> None:
 
     booted.machine.halt(0.3)
     assert booted.wait("halted")["why"] == "asked"
-    assert gone(pids)
+    assert all_ended(pids)
 
 
 def test_a_process_has_time_to_end_well(boot: Boot) -> None:
@@ -87,7 +87,7 @@ def test_a_process_has_time_to_end_well(boot: Boot) -> None:
         "#!/bin/bash\ntrap 'echo ended well; exit 0' TERM\necho ready\nwhile :; do read -t 0.1 <> <(:); done\n"
     )
     wait_until(lambda: "ready" in booted.console(), "the start")
-    booted.machine.halt(PATIENCE)
+    booted.machine.halt(TIMEOUT_SECONDS)
     booted.wait("halted")
     assert "ended well" in booted.console()
 
@@ -129,7 +129,7 @@ def test_nothing_is_left_when_the_supervisor_itself_is_killed(boot: Boot) -> Non
     pids = booted.machine.processes()
     os.kill(pids[0], signal.SIGKILL)
     assert booted.wait("halted")["why"] == "killed"
-    wait_until(lambda: gone(pids), "the end of the instance")
+    wait_until(lambda: all_ended(pids), "the end of the instance")
 
 
 def test_nothing_is_left_when_the_rehearsal_has_gone(boot: Boot) -> None:
@@ -137,7 +137,7 @@ def test_nothing_is_left_when_the_rehearsal_has_gone(boot: Boot) -> None:
     wait_until(lambda: "runaway" in booted.console(), "the start")
     pids = booted.machine.processes()
     booted.machine._control.shutdown(socket.SHUT_RDWR)  # what the kernel does when the rehearsal is killed
-    wait_until(lambda: gone(pids), "the end of the instance")
+    wait_until(lambda: all_ended(pids), "the end of the instance")
 
 
 def test_a_sweep_ends_processes_of_its_folder_and_no_others(tmp_path: Path) -> None:
@@ -146,6 +146,6 @@ def test_a_sweep_ends_processes_of_its_folder_and_no_others(tmp_path: Path) -> N
 
     with sleeper(tmp_path / "a" / "i-1") as ours, sleeper(tmp_path / "ab") as theirs:
         sweep(tmp_path / "a")
-        assert ours.wait(PATIENCE) == -signal.SIGKILL
+        assert ours.wait(TIMEOUT_SECONDS) == -signal.SIGKILL
         assert theirs.poll() is None
         theirs.kill()

@@ -104,6 +104,13 @@ def test_a_spot_notice_appears_when_it_is_given(service: MetadataService) -> Non
         assert http.get("/meta-data/spot/termination-time").text == "2026-01-02T03:04:05Z"
 
 
+def test_a_rebalance_recommendation_appears_in_the_metadata(service: MetadataService) -> None:
+    with client(service) as http:
+        assert http.get("/meta-data/events/recommendations/rebalance").status_code == HTTPStatus.NOT_FOUND
+        service.recommend_rebalance(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+        assert http.get("/meta-data/events/recommendations/rebalance").json() == {"noticeTime": "2026-01-02T03:04:05Z"}
+
+
 def test_an_instance_without_a_role_has_no_identity(serve_metadata: Serve, instance: Instance) -> None:
     service = serve_metadata(instance, credentials=lambda: None)
     with client(service) as http:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rehearsal.sandbox.processes import descendants
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 def test_a_process_dies_with_the_one_that_spawned_it(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_a_process_dies_with_the_one_that_spawned_it(tmp_path: Path) -> None:
         child = int(parent.stdout.readline())
         assert descendants(parent.pid) == [child]
         parent.kill()
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while alive(child):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -17,7 +17,7 @@ from rehearsal.instances import CommandFailed, InstanceEvent, InstanceRunner, St
 
 pytestmark = pytest.mark.rehearsal
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 RUNAWAY = "(setsid /bin/sh -c \"trap '' TERM; echo runaway; exec sleep 1000\" &)"
 ASK = """
 imds=$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest
@@ -49,7 +49,7 @@ def runner(
 def next_event(heard: "queue.Queue[InstanceEvent]") -> Events:
     def wait(instance_id: str, kind: str) -> InstanceEvent:
         while True:
-            event = heard.get(timeout=PATIENCE)
+            event = heard.get(timeout=TIMEOUT_SECONDS)
             if (event.instance_id, event.kind) == (instance_id, kind):
                 return event
 
@@ -67,14 +67,14 @@ def launch(emulator: Emulator, runner: InstanceRunner) -> Iterator[Launch]:
         options |= {"MetadataOptions": {"HttpTokens": "required", "InstanceMetadataTags": "enabled"}}
         answer = ec2.run_instances(MinCount=1, MaxCount=1, UserData=f"#!/bin/bash\n{user_data}\n", **options)
         launched.append(answer["Instances"][0]["InstanceId"])
-        runner.wait_for(launched[-1], "running", PATIENCE)
+        runner.wait_for(launched[-1], "running", TIMEOUT_SECONDS)
         return launched[-1]
 
     yield start
     if launched:
         ec2.terminate_instances(InstanceIds=launched)
     for instance_id in launched:
-        runner.wait_for(instance_id, "terminated", PATIENCE)
+        runner.wait_for(instance_id, "terminated", TIMEOUT_SECONDS)
 
 
 def state(emulator: Emulator, instance_id: str) -> str:
@@ -83,7 +83,7 @@ def state(emulator: Emulator, instance_id: str) -> str:
 
 
 def wait_for_console(runner: InstanceRunner, instance_id: str, text: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not (runner.log(instance_id).exists() and text in runner.log(instance_id).read_text()):
         assert time.monotonic() < deadline, f"no {text!r} in the console"
         time.sleep(0.02)
@@ -119,7 +119,7 @@ aws s3 cp --only-show-errors photo s3://park-of-the-runner/closed/photo || echo 
         IamInstanceProfile={"Name": park_profile},
         TagSpecifications=[tag],
     )
-    runner.wait_for(instance_id, "terminated", PATIENCE)
+    runner.wait_for(instance_id, "terminated", TIMEOUT_SECONDS)
 
     console = runner.log(instance_id).read_text()
     assert f"job job-1 on {instance_id} in {emulator.region}" in console
@@ -139,7 +139,7 @@ def test_terminating_an_instance_ends_every_process_of_it(
 
     emulator.client("ec2").terminate_instances(InstanceIds=[instance_id])
     assert next_event(instance_id, "shutting-down").detail["why"] == "asked"
-    runner.wait_for(instance_id, "terminated", PATIENCE)
+    runner.wait_for(instance_id, "terminated", TIMEOUT_SECONDS)
     assert runner.processes(instance_id) == []
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
@@ -151,7 +151,7 @@ def test_an_instance_whose_processes_are_killed_is_terminated(
     wait_for_console(runner, instance_id, "up")
     for pid in runner.processes(instance_id):
         os.kill(pid, signal.SIGKILL)
-    runner.wait_for(instance_id, "terminated", PATIENCE)
+    runner.wait_for(instance_id, "terminated", TIMEOUT_SECONDS)
     assert state(emulator, instance_id) == "terminated"
 
 
@@ -159,12 +159,12 @@ def test_a_stopped_instance_starts_again_without_its_user_data_and_where_it_was(
     emulator: Emulator, runner: InstanceRunner, launch: Launch
 ) -> None:
     instance_id = launch("echo booted > $HOME/file; shutdown -h now", InstanceInitiatedShutdownBehavior="stop")
-    runner.wait_for(instance_id, "stopped", PATIENCE)
+    runner.wait_for(instance_id, "stopped", TIMEOUT_SECONDS)
     assert state(emulator, instance_id) == "stopped"
     before = runner.address(instance_id)
 
     emulator.client("ec2").start_instances(InstanceIds=[instance_id])
-    runner.wait_for(instance_id, "running", PATIENCE)
+    runner.wait_for(instance_id, "running", TIMEOUT_SECONDS)
     assert runner.address(instance_id) == before
     assert len(runner.processes(instance_id)) == 1
     assert (runner.log(instance_id).parent / "home" / "file").exists()
@@ -181,7 +181,7 @@ def test_a_spot_interruption_gives_notice_and_then_terminates(
     noticed = next_event(instance_id, "notice")
     ended = next_event(instance_id, "shutting-down")
     assert (ended.at - noticed.at).total_seconds() >= 3
-    runner.wait_for(instance_id, "terminated", PATIENCE)
+    runner.wait_for(instance_id, "terminated", TIMEOUT_SECONDS)
     assert '"action": "terminate"' in runner.log(instance_id).read_text()
     assert state(emulator, instance_id) == "terminated"
 
@@ -206,14 +206,14 @@ def test_an_instance_that_a_group_puts_in_anothers_place_comes_up_by_itself(
         return str(groups[0]["Instances"][0]["InstanceId"])
 
     first = member()
-    runner.wait_for(first, "running", PATIENCE)
+    runner.wait_for(first, "running", TIMEOUT_SECONDS)
     ec2.terminate_instances(InstanceIds=[first])
     second = member()
     assert second != first
-    runner.wait_for(second, "running", PATIENCE)
-    runner.wait_for(first, "terminated", PATIENCE)
+    runner.wait_for(second, "running", TIMEOUT_SECONDS)
+    runner.wait_for(first, "terminated", TIMEOUT_SECONDS)
     autoscaling.delete_auto_scaling_group(AutoScalingGroupName="runner-group", ForceDelete=True)
-    runner.wait_for(second, "terminated", PATIENCE)
+    runner.wait_for(second, "terminated", TIMEOUT_SECONDS)
 
 
 def test_a_runner_that_starts_later_finds_what_runs_and_leaves_it_running_in_the_emulator(
@@ -221,7 +221,7 @@ def test_a_runner_that_starts_later_finds_what_runs_and_leaves_it_running_in_the
 ) -> None:
     instance_id = launch("sleep 1000")
     with InstanceRunner(emulator, tmp_path, python=Path(sys.executable), grace_seconds=0.2) as later:
-        later.wait_for(instance_id, "running", PATIENCE)
+        later.wait_for(instance_id, "running", TIMEOUT_SECONDS)
         assert later.address(instance_id) != runner.address(instance_id)
     assert later.processes(instance_id) == []
     assert state(emulator, instance_id) == "running"
@@ -230,12 +230,12 @@ def test_a_runner_that_starts_later_finds_what_runs_and_leaves_it_running_in_the
 def test_an_administrator_runs_commands_on_an_instance(runner: InstanceRunner, launch: Launch) -> None:
     instance_id = launch("echo ready; sleep 1000")
     wait_for_console(runner, instance_id, "ready")
-    said = runner.execute(instance_id, ["sh", "-c", "echo $PETPARK_HOST"], timeout=PATIENCE)
+    said = runner.execute(instance_id, ["sh", "-c", "echo $PETPARK_HOST"], timeout=TIMEOUT_SECONDS)
     assert said.strip() == runner.address(instance_id)
-    runner.execute(instance_id, ["systemd-run", "--unit=guest", "sleep", "1000"], timeout=PATIENCE)
-    assert "active" in runner.execute(instance_id, ["systemctl", "is-active", "guest"], timeout=PATIENCE)
+    runner.execute(instance_id, ["systemd-run", "--unit=guest", "sleep", "1000"], timeout=TIMEOUT_SECONDS)
+    assert "active" in runner.execute(instance_id, ["systemctl", "is-active", "guest"], timeout=TIMEOUT_SECONDS)
     with pytest.raises(CommandFailed, match=r"systemctl status nobody on .* failed: Unit nobody.service could not be"):
-        runner.execute(instance_id, ["systemctl", "status", "nobody"], timeout=PATIENCE)
+        runner.execute(instance_id, ["systemctl", "status", "nobody"], timeout=TIMEOUT_SECONDS)
     with pytest.raises(CommandFailed, match=r"sleep 1000 on .* timed out"):
         runner.execute(instance_id, ["sleep", "1000"], timeout=0.1)
 

@@ -11,7 +11,7 @@ import pytest
 from rehearsal.instances.machine import Machine
 from rehearsal.sandbox.units import Unit
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 class Booted(Protocol):
@@ -50,7 +50,7 @@ def test_a_unit_that_is_killed_starts_again_after_all_of_it_has_ended(boot: Boot
     )
     booted.wait("unit", name="park", state="started")
     journal = booted.machine.sandbox / "journal" / "park.log"
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not (journal.exists() and "up" in journal.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -159,7 +159,7 @@ def test_a_stand_in_outside_an_instance_does_nothing(boot: Boot, tmp_path: Path)
         env={},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
     assert answer.returncode == 64

@@ -1,4 +1,4 @@
-"""Targets that do as they are told, and a load balancer over a declaration that the test can change."""
+"""Targets controlled by the test, and a load balancer over a declaration that the test can change."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -12,19 +12,19 @@ import pytest
 
 from rehearsal.load_balancer import LoadBalancer, NotRehearsed, PortInUse
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, timeout=PATIENCE) as http:
+    with httpx.Client(trust_env=False, timeout=TIMEOUT_SECONDS) as http:
         yield http
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE:.0f} s"
+        assert time.monotonic() < deadline, f"{what} did not happen within {TIMEOUT_SECONDS:.0f} s"
         time.sleep(0.01)
 
 
@@ -127,8 +127,8 @@ def test_a_drained_instance_finishes_what_it_has_and_gets_nothing_new(
     start(balancer, "old")
     old.free.clear()
     with ThreadPoolExecutor() as pool:
-        answer = pool.submit(httpx.get, balancer.url, trust_env=False, timeout=PATIENCE)
-        assert old.arrived.acquire(timeout=PATIENCE)
+        answer = pool.submit(httpx.get, balancer.url, trust_env=False, timeout=TIMEOUT_SECONDS)
+        assert old.arrived.acquire(timeout=TIMEOUT_SECONDS)
         declared.groups = {"g": (1, [old, new])}
         wait_until(lambda: healths(balancer).get("new") == "healthy", "health")
         drained = pool.submit(balancer.drain, "old")
@@ -136,8 +136,8 @@ def test_a_drained_instance_finishes_what_it_has_and_gets_nothing_new(
         assert {client.get(balancer.url).text.split()[0] for _ in range(4)} == {"new"}
         assert not drained.done()
         old.free.set()
-        drained.result(PATIENCE)
-        assert answer.result(PATIENCE).text.startswith("old")
+        drained.result(TIMEOUT_SECONDS)
+        assert answer.result(TIMEOUT_SECONDS).text.startswith("old")
 
 
 def test_a_deregistered_instance_is_waited_for_like_any_other(
@@ -148,16 +148,16 @@ def test_a_deregistered_instance_is_waited_for_like_any_other(
     start(balancer, "old")
     old.free.clear()
     with ThreadPoolExecutor() as pool:
-        answer = pool.submit(httpx.get, balancer.url, trust_env=False, timeout=PATIENCE)
-        assert old.arrived.acquire(timeout=PATIENCE)
+        answer = pool.submit(httpx.get, balancer.url, trust_env=False, timeout=TIMEOUT_SECONDS)
+        assert old.arrived.acquire(timeout=TIMEOUT_SECONDS)
         declared.groups = {"g": (1, [])}
         wait_until(lambda: healths(balancer) == {"old": "draining"}, "deregistration")
         drained = pool.submit(balancer.drain, "old")
         with pytest.raises(TimeoutError):
             drained.result(0.2)
         old.free.set()
-        drained.result(PATIENCE)
-        assert answer.result(PATIENCE).text.startswith("old")
+        drained.result(TIMEOUT_SECONDS)
+        assert answer.result(TIMEOUT_SECONDS).text.startswith("old")
     wait_until(lambda: healths(balancer) == {}, "forgetting")
 
 
@@ -169,7 +169,7 @@ def test_replacing_every_target_under_load_loses_no_request(balancer: LoadBalanc
 
     def hammer(number: int) -> Counter[int]:
         seen: Counter[int] = Counter()
-        with httpx.Client(trust_env=False, timeout=PATIENCE) as http:
+        with httpx.Client(trust_env=False, timeout=TIMEOUT_SECONDS) as http:
             while not done.is_set():
                 seen[http.request("POST" if number % 2 else "GET", balancer.url, content=b"photo").status_code] += 1
         return seen
@@ -189,7 +189,7 @@ def test_replacing_every_target_under_load_loses_no_request(balancer: LoadBalanc
                 wait_until(lambda name=leaving.name: name not in healths(balancer), "deregistration")
         finally:
             done.set()
-        seen = sum((one.result(PATIENCE) for one in clients), Counter[int]())
+        seen = sum((one.result(TIMEOUT_SECONDS) for one in clients), Counter[int]())
     assert set(seen) == {200}
     assert seen[200] >= 8
 

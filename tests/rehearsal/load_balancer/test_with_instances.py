@@ -18,7 +18,7 @@ from rehearsal.load_balancer import LoadBalancer
 
 pytestmark = pytest.mark.rehearsal
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 NAME = "behind-a-balancer"
 SERVER = b"""#!/bin/bash
 cat > $PETPARK_HOME/server.py <<'END'
@@ -41,9 +41,9 @@ systemd-run --unit=server --property=Restart=always python3 $PETPARK_HOME/server
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE:.0f} s"
+        assert time.monotonic() < deadline, f"{what} did not happen within {TIMEOUT_SECONDS:.0f} s"
         time.sleep(0.02)
 
 
@@ -82,13 +82,13 @@ def test_an_instance_is_replaced_under_load_and_no_request_is_lost(
 ) -> None:
     balancers: list[LoadBalancer] = []
 
-    def hear(event: InstanceEvent) -> None:
+    def on_event(event: InstanceEvent) -> None:
         if event.kind == "shutting-down":
             for one in balancers:
                 one.drain(event.instance_id)
 
     with (
-        InstanceRunner(emulator, tmp_path, python=Path(sys.executable), on_event=hear, grace_seconds=0.5) as runner,
+        InstanceRunner(emulator, tmp_path, python=Path(sys.executable), on_event=on_event, grace_seconds=0.5) as runner,
         LoadBalancer(emulator, load_balancer_arn=load_balancer_arn, resolve=runner.address) as balancer,
         ThreadPoolExecutor(4) as pool,
     ):
@@ -99,11 +99,11 @@ def test_an_instance_is_replaced_under_load_and_no_request_is_lost(
             clients = [pool.submit(hammer, balancer.url, done) for _ in range(4)]
             first = min(healthy(balancer))
             emulator.client("ec2").terminate_instances(InstanceIds=[first])
-            runner.wait_for(first, "terminated", PATIENCE)
+            runner.wait_for(first, "terminated", TIMEOUT_SECONDS)
             wait_until(lambda: len(healthy(balancer) - {first}) == 2, "health of the replacement")
         finally:
             done.set()
-        assert set(sum((one.result(PATIENCE) for one in clients), Counter[int]())) == {200}
+        assert set(sum((one.result(TIMEOUT_SECONDS) for one in clients), Counter[int]())) == {200}
         balancers.clear()
 
 
@@ -114,7 +114,7 @@ def healthy(balancer: LoadBalancer) -> set[str]:
 def hammer(url: str, done: threading.Event) -> Counter[int]:
     """Post photos until told to end; how often each status was answered."""
     seen: Counter[int] = Counter()
-    with httpx.Client(trust_env=False, timeout=PATIENCE) as http:
+    with httpx.Client(trust_env=False, timeout=TIMEOUT_SECONDS) as http:
         while not done.is_set():
             seen[http.post(url, content=b"photo").status_code] += 1
     return seen

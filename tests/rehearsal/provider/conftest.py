@@ -62,7 +62,7 @@ class Shop:
         )
 
     def fetch_elsewhere(self) -> subprocess.Popen[str]:
-        """Fetch in a process of its own, which prints `waiting` while another one does."""
+        """Fetch in a child process, which prints `waiting` while another one fetches."""
         entry = {"version": VERSION, "sha256": sorted(self.pins.sha256), "h1": self.pins.h1}
         entry |= {"packed": self.pins.packed, "unpacked": self.pins.unpacked}
         return subprocess.Popen(
@@ -81,7 +81,7 @@ class Shop:
 
     @property
     def left(self) -> list[str]:
-        """What lies in the folder of downloads, without the lock."""
+        """The files in the folder of downloads, without the lock."""
         folder = self.tools / "downloads"
         return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock") if folder.exists() else []
 
@@ -100,7 +100,7 @@ def drive(tools: str, pins: str) -> None:
 
 
 def h1_of(content: bytes) -> str:
-    """The hash of what the zip `content` holds."""
+    """The hash of the file in the zip `content`."""
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "a.zip"
         archive.write_bytes(content)

@@ -21,7 +21,18 @@ from tests.loopback_publisher import publisher
 from tests.moto_cloud import REGION, MotoCloud
 
 ROOT = Path(__file__).resolve().parents[3]
-COPIED = ("camera", "imaging", "infra", "petpark", "registry", "rehearsal", "requirements", "serving", "training")
+COPIED = (
+    "camera",
+    "imaging",
+    "infra",
+    "monitoring",
+    "petpark",
+    "registry",
+    "rehearsal",
+    "requirements",
+    "serving",
+    "training",
+)
 
 HIDDEN = """
 import os, runpy, sys
@@ -123,7 +134,9 @@ def test_with_an_empty_home_and_no_provider_make_fetches_one_and_a_stack_is_depl
             path = f"/terraform-provider-aws/{version}/terraform-provider-aws_{version}_{platform}.zip"
             server.large[path] = archive
             environment["PETPARK_PROVIDER_MIRROR"] = server.url
-            ready = [f"-o{made}" for made in (".venv/.ready", ".venv-emulator/.ready", ".tools/bin/uv")]
+            ready = [
+                f"-o{made}" for made in (".venv/.ready", ".venv-emulator/.ready", ".venv/.compiled", ".tools/bin/uv")
+            ]
             make = ["make", *ready, "provider", f"RUN={hidden}"]
             first, second = (
                 subprocess.run(make, cwd=checkout, env=environment, capture_output=True, text=True, timeout=240)

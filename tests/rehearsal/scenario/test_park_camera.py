@@ -10,7 +10,7 @@ from PIL import Image
 
 from camera.capture.sampling import HEIGHT, WIDTH, Luma, Motion
 from camera.capture.source import SourceLost, frames, quiet_ffmpeg
-from rehearsal.scenario.park_camera import FRAMES_A_SECOND, SECONDS_EACH, ParkCamera, walk_by
+from rehearsal.scenario.camera.park_camera import FRAMES_A_SECOND, SECONDS_EACH, ParkCamera, walk_by
 from training.dataset.generated import draw_photo
 
 quiet_ffmpeg()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from rehearsal.scenario.traffic import Traffic
+from rehearsal.scenario.moves.traffic import Traffic
 
 shown: set[str | None] = set()
 """What callers of the endpoint showed at its door."""

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from petpark.models.gates import Judgement
 from rehearsal.run import LEFT_BEHIND
-from rehearsal.scenario.lifecycle import QUALITY, trained
+from rehearsal.scenario.photos_to_prod import QUALITY
+from rehearsal.scenario.second_training import trained
 from rehearsal.working_directory import WorkingDirectory
 
 

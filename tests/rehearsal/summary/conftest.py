@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from rehearsal.report.stages import StageRecord
 from rehearsal.report.steps import StepRecord
 from rehearsal.report.summary import Accuracy, Dataset, Prediction, RehearsalFacts, Visit
 from rehearsal.report.timeline import Release
-from rehearsal.scenario.traffic import TrafficReport
+from rehearsal.scenario.moves.traffic import TrafficReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,12 @@ def visit(**changes: Any) -> Visit:
     return Visit(**{**usual, **changes})
 
 
+def stage(state: str, **changes: Any) -> StageRecord:
+    usual: dict[str, Any] = {"execution": "cdcd-1", "at": 60.0, "seconds": 9.0, "outcome": "passed"}
+    usual |= {"job": f"job-{state}", "instance": "i-1", "work": 5.5}
+    return StageRecord(state=state, **{**usual, **changes})
+
+
 type Facts = Callable[..., RehearsalFacts]
 
 
@@ -80,7 +87,7 @@ def facts() -> Facts:
     usual: dict[str, Any] = {
         "started_at": datetime(2026, 8, 2, 10, 15, tzinfo=UTC),
         "engine": "embedded",
-        "steps": [StepRecord(name="up stack test", seconds=61.24, ok=True, detail="52 resources")],
+        "steps": [StepRecord(name="deploy stack test", seconds=61.24, ok=True, detail="52 resources")],
         "emulator_url": "http://127.0.0.1:4566",
         "region": "eu-west-1",
         "endpoints": {"test": "http://127.20.0.9:8080", "prod": "http://127.0.0.1:18080"},

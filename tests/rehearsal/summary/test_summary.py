@@ -13,13 +13,14 @@ import pytest
 
 from petpark.models.gates import Verdict
 from registry.gates import State
-from rehearsal.demo_users import CAST
+from rehearsal.demo_users import DEMO_USERS
 from rehearsal.report import pictures
+from rehearsal.report.stages import drawn
 from rehearsal.report.steps import StepRecord
 from rehearsal.report.summary import Dataset, render, to_json, write_summary
 from rehearsal.report.timeline import Release
-from rehearsal.scenario.traffic import TrafficReport
-from tests.rehearsal.summary.conftest import STACK, Deployed, Facts, photo, prediction, visit
+from rehearsal.scenario.moves.traffic import TrafficReport
+from tests.rehearsal.summary.conftest import STACK, Deployed, Facts, photo, prediction, stage, visit
 
 HOSTILE = '<script>alert("1")</script>&\'"><img src=x onerror=y>'
 
@@ -44,10 +45,26 @@ class Elements(HTMLParser):
 
 
 def test_the_json_keeps_its_contract(facts: Facts, tmp_path: Path) -> None:
-    document, page = write_summary(tmp_path, facts(recipe="transfer"))
+    document, page = write_summary(
+        tmp_path, facts(recipe="transfer", stages=[stage("MoveTest", outcome="moved", version=1)])
+    )
     assert (document.name, page.name) == ("summary.json", "summary.html")
     assert json.loads(document.read_text()) == {
-        "steps": [{"name": "up stack test", "seconds": 61.24, "ok": True}],
+        "steps": [{"name": "deploy stack test", "seconds": 61.24, "ok": True}],
+        "pipeline": [
+            {
+                "execution": "cdcd-1",
+                "state": "MoveTest",
+                "at": 60.0,
+                "seconds": 9.0,
+                "outcome": "moved",
+                "version": 1,
+                "job": "job-MoveTest",
+                "instance": "i-1",
+                "work": 5.5,
+                "overhead": 3.5,
+            }
+        ],
         "endpoints": {"test": "http://127.20.0.9:8080", "prod": "http://127.0.0.1:18080"},
         "emulator": {"url": "http://127.0.0.1:4566", "region": "eu-west-1"},
         "recipe": "transfer",
@@ -82,8 +99,8 @@ def test_the_page_says_the_verdict_first(facts: Facts) -> None:
     assert "Version 1 of pets is certified and answers in prod." in text
     assert "94.1 %" in text
     assert "95 % interval 91.7 to 95.8 %, n = 512" in text
-    assert "1.7 s until every endpoint answered from the version before" in text
-    assert text.index("94.1 %") < text.index("up stack test")
+    assert "1.7 s until every endpoint served the previous version" in text
+    assert text.index("94.1 %") < text.index("deploy stack test")
 
 
 def test_the_page_says_who_did_what_and_as_whom(facts: Facts) -> None:
@@ -95,21 +112,42 @@ def test_the_page_says_who_did_what_and_as_whom(facts: Facts) -> None:
         StepRecord(name="train version 2", seconds=1, ok=True, by=ana),
     ]
     releases = [Release(at=1.0, channel="prod", version=1, what="promote", by=mia)]
-    text = " ".join(Elements(render(facts(steps=steps, releases=releases, people=CAST))).text.split())
+    text = " ".join(Elements(render(facts(steps=steps, releases=releases, people=DEMO_USERS))).text.split())
     assert f"ana ML engineer ingest photos, train version 2 {ana}" in text
     assert f"mia park operator release 1 to prod {mia}" in text
     assert "promote to version 1 mia" in text
     assert "ana: 48 photos" in text
-    assert not {member.name for member in CAST if f" {member.name} " in text} - {"ana", "mia"}, "who did nothing"
+    assert not {member.name for member in DEMO_USERS if f" {member.name} " in text} - {"ana", "mia"}, "who did nothing"
+
+
+def test_the_page_shows_the_pipelines_stages_with_their_times_and_the_one_person_in_it(facts: Facts) -> None:
+    vera = "arn:aws:sts::000000000000:assumed-role/certifier-1/vera"
+    stages = [
+        stage("Train", at=70.0, seconds=40.0, work=31.5, outcome="published", version=3),
+        stage(
+            "WaitForCertification", at=110.0, seconds=60.0, outcome="certified", job="", instance="", work=None, by=vera
+        ),
+    ]
+    text = " ".join(Elements(render(facts(stages=stages))).text.split())
+    assert "Execution cdcd-1" in text
+    assert "1:10 train and evaluate 40.0 8.5 s published, version 3 i-1" in text
+    assert "1:50 wait for certification 60.0 – certified vera" in text
+    assert "The pipeline" not in render(facts())
+
+
+def test_the_bars_of_an_execution_lie_on_its_own_time() -> None:
+    stages = [stage("MoveTest", at=10.0, seconds=5.0, work=4.0), stage("ReadBack", at=15.0, seconds=5.0, work=9.0)]
+    ((name, bars),) = drawn(stages)
+    assert (name, [bar[1:] for bar in bars]) == ("cdcd-1", [(0.0, 40.0, 10.0), (50.0, 50.0, 0.0)])
 
 
 def test_a_page_of_nobodys_deeds_has_no_table_of_them(facts: Facts) -> None:
-    assert "Who did what" not in render(facts(people=CAST))
+    assert "Who did what" not in render(facts(people=DEMO_USERS))
 
 
 def test_a_rehearsal_that_stopped_says_where(facts: Facts) -> None:
     steps = [
-        StepRecord(name="up stack test", seconds=1, ok=True),
+        StepRecord(name="deploy stack test", seconds=1, ok=True),
         StepRecord(name="ingest photos", seconds=1, ok=False),
     ]
     page = render(facts(steps=steps))

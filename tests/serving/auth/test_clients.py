@@ -16,7 +16,7 @@ from serving.auth.key_record import hash_of
 from serving.telemetry import Metrics
 from tests.ports import free_port
 from tests.serving import test_process
-from tests.serving.test_process import PATIENCE, running
+from tests.serving.test_process import TIMEOUT_SECONDS, running
 
 cloud, registry = test_process.cloud, test_process.registry  # fixtures
 KEYS = "api_keys/prod/"
@@ -41,7 +41,7 @@ def test_a_public_client_gets_its_answers_over_http_and_over_grpc(cloud, registr
             assert endpoint.process.poll() is None
         client = Path(__file__).parents[1] / "triton_client.py"
         command = [sys.executable, str(client), endpoint.url.removeprefix("http://"), f"127.0.0.1:{port}", key]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE).stdout)
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=TIMEOUT_SECONDS).stdout)
         assert told["http"]["without_key"] == "401"
         assert told["grpc"]["without_key"] == "StatusCode.UNAUTHENTICATED"
         for side in told.values():
@@ -64,7 +64,10 @@ def test_callers_with_bad_manners_get_nothing_and_others_their_answer(cloud, reg
     with running(cloud, registry) as endpoint:
         endpoint.wait_for("version active", version=1)
         address = ("127.0.0.1", httpx.URL(endpoint.url).port or 0)
-        with socket.create_connection(address, PATIENCE) as slow, socket.create_connection(address, PATIENCE) as many:
+        with (
+            socket.create_connection(address, TIMEOUT_SECONDS) as slow,
+            socket.create_connection(address, TIMEOUT_SECONDS) as many,
+        ):
             slow.sendall(b"GET /healthz/live HTTP/1.1\r\nHost: park\r\nX-Never")
             many.sendall(b"GET /healthz/live HTTP/1.1\r\nHost: park\r\n")
             lines = b"".join(b"x-%d: %d\r\n" % (number, number) for number in range(10_000))

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from registry.encoding import canonical
 from registry.errors import StoreUnavailable
-from registry.layout import api_keys_key
+from registry.layout.model_store import api_keys_key
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import ObjectStore
 from serving.auth.key_log import Changes, KeyLog, KeyState
@@ -202,7 +202,7 @@ class Keys(RuleBasedStateMachine):
         assert self.known.records == self.model
 
     def _change(self, name: str, made: ApiKey | None, lost: bool) -> None:
-        log = KeyLog(LosesAnswers(self.store) if lost else self.store, PREFIX)
+        log = KeyLog(LosesResponses(self.store) if lost else self.store, PREFIX)
 
         def decide(_: KeyState) -> Changes:
             return {name: made}
@@ -216,7 +216,7 @@ class Keys(RuleBasedStateMachine):
         assert KeyLog(self.store, PREFIX).latest().records == self.model
 
 
-class LosesAnswers(MemoryStore):
+class LosesResponses(MemoryStore):
     """The write lands, and its answer is lost."""
 
     def __init__(self, inner: MemoryStore) -> None:

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from registry.telemetry import TelemetryPolicy
 from serving import problems
 from serving.grpc import open_inference_pb2 as pb
 from serving.grpc.arrivals import Arrivals
 from serving.grpc.service import CODES, SERVICE, InferenceService, start
 from serving.settings import Limits
 from tests.examples import examples
+from tests.serving.recording.recorded import rows_of
 
 SIZE = 32
 ANSWERS = {
@@ -38,6 +40,7 @@ async def served(endpoint):
         bodies=endpoint.bodies,
         name="pets",
         batch=endpoint.settings.limits.batch,
+        recorder=endpoint.recorder,
     )
     server, port = await start(service, host="127.0.0.1", port=0, limits=endpoint.settings.limits)
     try:
@@ -208,6 +211,21 @@ def test_the_numbers_are_those_of_the_rest_side(endpoint, raw):
     assert list(found) == [output["name"] for output in rest["outputs"]]
     for output in rest["outputs"]:
         np.testing.assert_allclose(found[output["name"]].ravel(), output["data"], atol=1e-6)
+
+
+def test_tensors_sent_by_grpc_are_recorded_like_those_sent_by_rest(park, open_endpoint):
+    park.release(park.certified())
+    endpoint = open_endpoint(telemetry=TelemetryPolicy(sample_percent=100))
+    endpoint.follow()
+    lines = {"x_request_id": "call-1", "x_petpark_camera": "gate"}
+    (answer,) = ask(endpoint, ("ModelInfer", request(images("red", "blue"), outputs=["probabilities"])), **lines)
+    endpoint.recorder.take()
+    endpoint.recorder.write(everything=True)
+    assert endpoint.recorder.upload() == 0.0
+    rows = sorted(rows_of(endpoint._store), key=lambda row: row["item"])
+    assert [(row["id"], row["item"], row["width"]) for row in rows] == [("call-1", 0, None), ("call-1", 1, None)]
+    assert np.array([row["probabilities"] for row in rows]) == pytest.approx(numbers(answer)["probabilities"])
+    assert all("/camera=gate/" in row["key"] for row in rows)
 
 
 def test_only_the_outputs_asked_for_come_back(endpoint):

@@ -59,6 +59,7 @@ def told(open_endpoint, beside):
 
 def test_state_and_picture_are_handed_on_beside_an_agent_that_is_away(told):
     answer = told("/v1/cameras")
+    assert answer.headers["cache-control"] == "no-store"
     first, second = answer.json()["agents"]
     assert answer.status_code == 200
     assert (first["error"], first["cameras"][0]["name"]) == (None, "gate")

@@ -25,19 +25,25 @@ def infer(endpoint, document, path="/v2/models/pets/infer"):
 
 def test_health_and_metadata_are_the_protocols(endpoint):
     get = endpoint.http.get
-    assert get("/v2").json()["extensions"] == ["binary_tensor_data"]
+    assert get("/v2").json() == {"name": "petpark", "version": "1", "extensions": ["binary_tensor_data"]}
     assert get("/v2/health/live").status_code == get("/v2/health/ready").status_code == 200
+    assert (get("/v2/health/live").json(), get("/v2/health/ready").json()) == ({"live": True}, {"ready": True})
     assert get("/v2/models/pets/ready").status_code == get("/v2/models/pets/versions/1/ready").status_code == 200
     model = get("/v2/models/pets").json()
     assert model["versions"] == ["1"]
     assert model["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, SIZE, SIZE, 3]}]
-    assert [output["name"] for output in model["outputs"]] == ["probabilities", "embedding", "activation_map"]
+    assert model["outputs"] == [
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
+        {"name": "embedding", "datatype": "FP32", "shape": [-1, -1]},
+        {"name": "activation_map", "datatype": "FP32", "shape": [-1, 2, -1, -1]},
+    ]
 
 
 def test_an_endpoint_without_a_version_is_live_and_not_ready(open_endpoint):
     get = open_endpoint().http.get
     assert get("/v2/health/live").status_code == 200
-    assert get("/v2/health/ready").status_code == 503
+    not_ready = get("/v2/health/ready")
+    assert (not_ready.status_code, not_ready.headers["retry-after"]) == (503, "2")
     assert get("/v2/models/pets").status_code == 503
 
 
@@ -92,6 +98,7 @@ def test_binary_tensors_travel_behind_the_json_both_ways(endpoint):
         headers={"inference-header-content-length": str(len(header)), "content-type": "application/octet-stream"},
     )
     assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/octet-stream"
     length = int(answer.headers["inference-header-content-length"])
     embedding, probabilities = json.loads(answer.content[:length])["outputs"]
     assert "data" in embedding
@@ -154,6 +161,11 @@ def test_a_request_that_is_not_the_protocols_is_refused_with_its_reason(endpoint
     answer = infer(endpoint, document)
     assert answer.status_code == 422
     assert answer.json()["error"] == answer.json()["detail"]
+
+
+def test_a_dimension_is_a_number_of_31_bits(endpoint):
+    answers = [infer(endpoint, broken(shape=[rows, SIZE, SIZE, 3])).json()["error"] for rows in (2**31 - 1, 2**31)]
+    assert ["whole numbers" in answer for answer in answers] == [False, True]
 
 
 @pytest.mark.parametrize("length", ["x", "-1", "99999999999999", "5000000"])

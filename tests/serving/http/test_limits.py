@@ -19,7 +19,7 @@ from serving.auth.key_polling import LONGEST_SECONDS
 from serving.auth.key_record import KeyScope
 from serving.http.multipart import OTHER_PARTS
 from serving.pages.rollback import BODY_BYTES
-from tests.serving.limited import LIMITS, PATIENCE, SLOW, Limited, folder, form, is_closed, png
+from tests.serving.limited import LIMITS, SLOW, TIMEOUT_SECONDS, Limited, folder, form, is_closed, png
 from tests.serving.park import SIZE, Park, photo
 
 BAD = "127.0.0.2"
@@ -91,24 +91,24 @@ def refused(endpoint: Limited, what: bytes, *, host: str = BAD) -> tuple[int, st
 
 
 def test_header_lines_that_do_not_arrive_end_the_connection(endpoint, lasting):
-    assert lasting["header"].result(PATIENCE) == (0, b"")
+    assert lasting["header"].result(TIMEOUT_SECONDS) == (0, b"")
     endpoint.wait_until(lambda: endpoint.closed("silent") >= 1)
 
 
 def test_a_connection_without_a_next_request_is_closed(lasting):
-    assert lasting["next"].result(PATIENCE)[0] == 200  # and no more, to the end of the connection
+    assert lasting["next"].result(TIMEOUT_SECONDS)[0] == 200  # and no more, to the end of the connection
 
 
 def test_a_body_that_does_not_arrive_is_a_408(lasting):
-    assert lasting["body"].result(PATIENCE)[0] == 408
+    assert lasting["body"].result(TIMEOUT_SECONDS)[0] == 408
 
 
 def test_a_message_that_does_not_arrive_is_deadline_exceeded(lasting):
-    assert lasting["message"].result(PATIENCE) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert lasting["message"].result(TIMEOUT_SECONDS) is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def test_work_that_takes_too_long_is_a_503(lasting):
-    status, answer = lasting["work"].result(PATIENCE)
+    status, answer = lasting["work"].result(TIMEOUT_SECONDS)
     assert (status, RETRY in answer, b"No answer within" in answer) == (503, True, True)
 
 
@@ -133,7 +133,9 @@ def test_the_health_port_keeps_no_more_than_its_connections_and_answers(endpoint
     before = endpoint.closed("all")
     with endpoint.many(OTHERS, endpoint.health_port) as lines:
         for path in ("/healthz/ready", "/metrics"):
-            assert httpx.get(f"http://127.0.0.1:{endpoint.health_port}{path}", timeout=PATIENCE).status_code == 200
+            assert (
+                httpx.get(f"http://127.0.0.1:{endpoint.health_port}{path}", timeout=TIMEOUT_SECONDS).status_code == 200
+            )
         endpoint.wait_until(lambda: sum(map(is_closed, lines)) >= len(lines) - LIMITS.probe_connections)
         assert endpoint.closed("all") > before
 
@@ -274,8 +276,8 @@ def test_who_fills_the_queue_is_refused_and_others_have_their_turn(endpoint):
         )
         endpoint.wait_until(lambda: sum(one.done() for one in crowd) >= 3)
         endpoint.go_on.set()
-        answers = [one.result(PATIENCE) for one in crowd]
-        assert answered.result(PATIENCE)[0] == 200
+        answers = [one.result(TIMEOUT_SECONDS) for one in crowd]
+        assert answered.result(TIMEOUT_SECONDS)[0] == 200
     refusals = [answer for status, answer in answers if status == 503]
     assert len(refusals) >= 3
     assert all(b"are running or waiting" in answer for answer in refusals)
@@ -362,7 +364,7 @@ def test_messages_of_all_wait_for_a_place(endpoint, good_channel):
         endpoint.wait_until(lambda: endpoint.arrivals.calls > before)
         assert not waits.done()
         calls[0].cancel()
-        assert waits.result(PATIENCE) is grpc.StatusCode.OK
+        assert waits.result(TIMEOUT_SECONDS) is grpc.StatusCode.OK
 
 
 def test_too_many_calls_of_one_address_are_unavailable(endpoint, good_channel):

@@ -1,4 +1,5 @@
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import onnx
@@ -35,6 +36,13 @@ def test_a_model_says_its_labels_and_size_and_answers_batches(make_model, tmp_pa
     assert answers.probabilities.shape == (3, 2)
     assert answers.embedding.shape == (3, 3)
     assert answers.activation_map.shape == (3, 2, 4, 4)
+
+
+@pytest.mark.parametrize(("size", "taken"), [(7, False), (8, True), (4096, True), (4097, False)])
+def test_a_models_size_is_8_to_4096_pixels(make_model, tmp_path, size, taken):
+    path = rewritten(make_model(tmp_path / "model.onnx"), set_metadata(labels='["cat", "dog"]', size=str(size)))
+    with nullcontext() if taken else pytest.raises(ModelInvalid, match="8 to 4096"):
+        assert Session(path).size == size
 
 
 @pytest.mark.parametrize(

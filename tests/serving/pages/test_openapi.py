@@ -64,3 +64,54 @@ def _conform(endpoint, method: str, path: str) -> set[int]:
 
     answers()
     return seen
+
+
+KEYWORDS = frozenset(
+    {
+        *("type", "properties", "required", "additionalProperties", "items", "prefixItems", "minItems", "maxItems"),
+        *("minLength", "maxLength", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum"),
+        *("const", "anyOf", "oneOf", "allOf", "$ref", "description", "title", "format", "default", "examples"),
+        *("contentMediaType", "contentEncoding", "discriminator"),
+    }
+)
+"""Of JSON Schema 2020-12 and OpenAPI 3.1 that clients understand: any other is passed over in silence."""
+
+
+def schemas(value, *, named=False):
+    """Each schema in a part of the document; `named`: a map from names to schemas."""
+    if isinstance(value, list):
+        for part in value:
+            yield from schemas(part)
+    elif isinstance(value, dict):
+        if (
+            not named
+            and ({"type", "$ref", "anyOf", "oneOf", "allOf", "properties"} & set(value))
+            and not {"in", "scheme"} & set(value)
+        ):
+            yield value
+        for key, part in value.items():
+            if key not in ("example", "examples", "default", "enum", "const"):
+                yield from schemas(part, named=key in ("properties", "schemas"))
+
+
+def test_a_schema_has_no_keyword_that_clients_do_not_know():
+    found = [*schemas(document(Limits())["paths"]), *schemas(document(Limits())["components"])]
+    assert len(found) > 50
+    unknown = {key for each in found for key in each} - KEYWORDS
+    assert unknown == set()
+
+
+def test_a_batch_has_at_least_one_photo_and_at_most_as_many_as_its_limit():
+    arrays = [each for each in schemas(document(Limits(batch=7))["paths"]) if each.get("maxItems") == 7]
+    assert arrays
+    assert all(each["minItems"] == 1 for each in arrays)
+
+
+def test_every_operation_names_security_schemes_that_the_document_has():
+    whole = document(Limits())
+    components = cast("dict[str, dict[str, object]]", whole["components"])
+    paths = cast("dict[str, dict[str, dict[str, list[dict[str, list[str]]]]]]", whole["paths"])
+    secured = [each["security"] for item in paths.values() for each in item.values() if "security" in each]
+    assert secured
+    for security in secured:
+        assert [name for way in security for name in way] == list(components["securitySchemes"])

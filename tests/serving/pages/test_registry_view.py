@@ -7,7 +7,7 @@ import pytest
 
 from registry.channels.experiment import Experiments
 from registry.channels.experiment_rule import Rule
-from registry.layout import blob_key, move_key
+from registry.layout.model_store import blob_key, channel_entry_key
 from serving.pages.registry_view import FRESH_SECONDS, SHOWN
 
 
@@ -93,7 +93,7 @@ def test_who_decided_and_what_they_wrote_is_for_those_with_a_key(park, parameter
 def test_an_error_of_the_registry_names_nobody_to_strangers(park, endpoint, look):
     head = park.channel.head()
     foreign = replace(head, number=2, by="mallory", previous=1, previous_sha256="0" * 64)
-    park.store.create(move_key("pets", "prod", 2), foreign.to_bytes())
+    park.store.create(channel_entry_key("pets", "prod", 2), foreign.to_bytes())
     (channel,) = look()["channels"]
     assert channel["error"]
     assert "mallory" not in str(look())

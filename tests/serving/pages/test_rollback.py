@@ -1,16 +1,20 @@
 """A channel is moved from an endpoint by the operator's own right, or not at all."""
 
 import json
+from types import SimpleNamespace
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from starlette.requests import Request
 
 from registry.certificates.certificate import Certificates
 from registry.channel_policy import STRICT
 from registry.channels.promotion import PromotionService
 from serving.auth.key_record import KeyScope
-from serving.pages.rollback import Credentials, confidential
-from serving.problems import FORBIDDEN, Problem
+from serving.pages import rollback
+from serving.pages.rollback import Credentials, PromoterSessions, confidential
+from serving.problems import FORBIDDEN, UPSTREAM, Problem
 from tests.registry.memory_keys import MemoryVerifier
 
 OTTO = "arn:aws:sts::123456789012:assumed-role/promoter/otto"
@@ -161,3 +165,82 @@ def test_an_endpoint_that_knows_no_promoters_role_says_so(park, open_endpoint, p
     answer = endpoint.http.post("/v1/roll-back", json=ASKED, headers={"authorization": f"Bearer {key}"})
     assert answer.status_code == 404
     assert "petpark rollback" in answer.json()["detail"]
+
+
+REAL_SESSION = boto3.Session
+
+
+class Sts:
+    """What STS answers, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.sessions: list[dict[str, str | None]] = []
+        self.clients: list[str] = []
+        self.assumed: dict[str, object] = {}
+        self.error: Exception | None = None
+
+    def session(self, **credentials):
+        self.sessions.append(credentials)
+        return SimpleNamespace(client=self.client)
+
+    def client(self, name, config):
+        self.clients.append(name)
+        assert (config.connect_timeout, config.read_timeout) == (5, 10)
+        if name == "sts":
+            return SimpleNamespace(get_caller_identity=self.get_caller_identity, assume_role=self.assume_role)
+        session = REAL_SESSION(aws_access_key_id="x", aws_secret_access_key="x", region_name="eu-west-1")
+        return session.client(name, config=config)
+
+    def get_caller_identity(self):
+        if self.error:
+            raise self.error
+        return {"Arn": "arn:aws:iam::123456789012:user/otto"}
+
+    def assume_role(self, **asked):
+        self.assumed = asked
+        taken = {"AccessKeyId": "ASIA1", "SecretAccessKey": "s1", "SessionToken": "t1"}
+        return {"Credentials": taken, "AssumedRoleUser": {"Arn": OTTO}}
+
+
+@pytest.fixture
+def sts(monkeypatch) -> Sts:
+    sts = Sts()
+    monkeypatch.setattr(rollback.boto3, "Session", sts.session)
+    return sts
+
+
+def sessions() -> PromoterSessions:
+    settings = SimpleNamespace(model_store="store", model="pets", channel="prod", rule=STRICT)
+    return PromoterSessions(settings, role="arn:role", signing_key="arn:key", memory=None)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_promoters_role_is_taken_with_the_operators_credentials_and_used_with_its_own(sts):
+    desk, by = sessions()(Credentials(access_key_id="AKIA7", secret_access_key="s", session_token=""))
+    assert by == OTTO
+    assert sts.sessions == [
+        {"aws_access_key_id": "AKIA7", "aws_secret_access_key": "s", "aws_session_token": None},
+        {"aws_access_key_id": "ASIA1", "aws_secret_access_key": "s1", "aws_session_token": "t1"},
+    ]
+    assert sts.clients == ["sts", "s3", "kms"]
+    assert sts.assumed == {"RoleArn": "arn:role", "RoleSessionName": "otto", "DurationSeconds": 900}
+    assert (desk.catalog.model, desk.channel.model, desk.channel.name, desk.certificates.model) == (
+        "pets", "pets", "prod", "pets",
+    )  # fmt: skip
+    assert desk.policy is STRICT
+
+
+def test_what_aws_refuses_is_forbidden_with_its_code_and_what_it_does_not_answer_is_its_fault(sts):
+    own = Credentials(access_key_id="AKIA7", secret_access_key="s", session_token="t")
+    expired = ClientError({"Error": {"Code": "ExpiredToken"}}, "GetCallerIdentity")
+    unnamed = ClientError({"Error": {"Message": "no"}}, "GetCallerIdentity")
+    for sts.error, code in ((expired, "ExpiredToken"), (unnamed, "refused")):
+        with pytest.raises(Problem) as refused:
+            sessions()(own)
+        assert refused.value.kind is FORBIDDEN
+        assert f"({code})" in refused.value.detail
+    sts.error = EndpointConnectionError(endpoint_url="https://sts.example")
+    with pytest.raises(Problem) as refused:
+        sessions()(own)
+    assert refused.value.kind is UPSTREAM
+    assert "(EndpointConnectionError)" in refused.value.detail
+    assert len(sts.sessions) == 3

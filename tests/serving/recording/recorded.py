@@ -1,4 +1,4 @@
-"""Predictions to record without a model behind them, and what was stored of them."""
+"""Predictions to record without a model, and their stored records."""
 
 import io
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ def _found(dimensions: int) -> Prediction:
 
 @dataclass
 class Recording:
-    """A recorder whose clock stands until it is moved."""
+    """A recorder with a clock that the test moves."""
 
     policy: TelemetryPolicy = field(default_factory=lambda: TelemetryPolicy(sample_percent=100, buffer_mb=16))
     now: float = NOON

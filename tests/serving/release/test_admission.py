@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from registry.layout import blob_key, version_key
+from registry.layout.model_store import blob_key, version_key
 
 
 def uncertified(park):

@@ -7,13 +7,13 @@ import pytest
 
 from registry.channel_policy import STRICT
 from registry.channels.channel import Channel
-from registry.layout import channel_prefix, move_key
+from registry.layout.model_store import channel_entry_key, channel_prefix
 from registry.logs.chain_memory import ChainMemory
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import PromoterSessions
 from tests.registry.logs.test_chain_memory import ENTRIES, Counted, write
 
-LAST = move_key("pets", "prod", ENTRIES - 1)
+LAST = channel_entry_key("pets", "prod", ENTRIES - 1)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_the_pages_read_the_last_entry_of_a_log_that_this_machine_knows(store: C
     document: Any = RegistryView(store, "pets", follows="prod", verifier=None, memory=memory).look()
     (channel,) = document["channels"]
     assert (channel["error"], channel["moves"][0]["number"]) == (None, ENTRIES - 1)
-    assert entries_asked_for(store) == {LAST, move_key("pets", "prod", ENTRIES)}
+    assert entries_asked_for(store) == {LAST, channel_entry_key("pets", "prod", ENTRIES)}
 
 
 def test_a_promotion_reads_the_last_entry_of_a_log_that_this_machine_knows(
@@ -48,10 +48,10 @@ def test_a_promotion_reads_the_last_entry_of_a_log_that_this_machine_knows(
     monkeypatch.setattr("serving.pages.rollback.S3Store", lambda *_: store)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     settings: Any = SimpleNamespace(model_store="models", model="pets", channel="prod", rule=STRICT)
-    desk = PromoterSessions(settings, role="role", signing_key="key", memory=memory)._desk(
+    service = PromoterSessions(settings, role="role", signing_key="key", memory=memory)._service(
         {"AccessKeyId": "AKIA7", "SecretAccessKey": "x", "SessionToken": "y"}
     )
-    head = desk.channel.head()
+    head = service.channel.head()
     assert head is not None
     assert head.number == ENTRIES - 1
     assert entries_asked_for(store) == {LAST}

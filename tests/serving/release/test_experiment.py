@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 
 from registry.channels.experiment import Experiments
-from registry.channels.experiment_rule import Evidence, Mode, Rule
-from registry.layout import certificate_key
-from serving.inference.loaded_model import LoadedModel
-from serving.release.experiment_counters import TRIPS_AT
+from registry.channels.experiment_rule import EXAMPLES, Evidence, Mode, Rule
+from registry.layout.model_store import certificate_key
+from serving.inference.loaded_model import LoadedModel, Prediction
+from serving.release.experiment_counters import PAIRS, TRIPS_AT, ExperimentCounters
 from serving.release.shadow import Shadow
 from tests.serving.park import photo
+from tests.serving.test_abstention import abstaining
 
 
 class Trial:
@@ -114,6 +115,78 @@ def test_a_shadow_is_compared_and_never_returned(trial, park):
     evidence = trial.told["evidence"]
     assert (evidence["compared"], evidence["disagreed"]) == (5, 5)
     assert evidence["challenger"]["answers"] == evidence["champion"]["answers"] == 5
+
+
+def test_what_a_canary_answered_is_compared_with_what_the_champion_says_of_the_same_photo(trial, park):
+    park.certified(sharpness=4.0)
+    opposite = park.certified(sharpness=-4.0)
+    begun = trial.begin(opposite, share=0.5)
+    trial.ask(30)
+    trial.endpoint.shadow.settle()
+    drawn = sorted(f"r{number}" for number in range(30) if begun.chooses(f"r{number}"))
+    evidence = trial.told["evidence"]
+    assert evidence["compared"] == evidence["disagreed"] == len(drawn)
+    (pair,) = evidence["pairs"]
+    assert (pair["champion"], pair["challenger"], pair["photos"]) == ("cat", "dog", len(drawn))
+    assert pair["examples"] == drawn[:EXAMPLES]
+    assert pair["doubt"] == pytest.approx(0, abs=0.1)  # both are sure
+    assert evidence["champion"]["answers"] == 30 - len(drawn)  # a comparison is no answer
+
+
+def test_a_champion_that_fails_where_it_is_only_compared_is_no_failure_of_an_answer(trial, challenger, monkeypatch):
+    trial.begin(challenger, share=1.0)
+    usual = LoadedModel.classify
+
+    def classify(model, photo, **how):
+        if model.version.number == 1:
+            raise RuntimeError("broken")
+        return usual(model, photo, **how)
+
+    monkeypatch.setattr(LoadedModel, "classify", classify)
+    assert trial.ask(3) == [(2, "challenger")] * 3
+    trial.endpoint.shadow.settle()
+    evidence = trial.told["evidence"]
+    assert (evidence["compared"], evidence["champion"]["failures"]) == (0, 0)
+
+
+def test_pairs_of_labels_are_counted_apart_within_a_bound():
+    counters = ExperimentCounters()
+    for number in range(PAIRS + 5):
+        counters.compared("r", _sure(f"label {number}"), _sure("other"))
+    counters.compared("r", _sure("label 0"), _sure("other"))
+    evidence = counters.evidence
+    assert (len(evidence.pairs), evidence.compared) == (PAIRS, PAIRS + 6)
+    assert evidence.pairs[0].photos == 2
+
+
+def test_where_the_champion_knows_nothing_like_the_photo_its_answer_is_wholly_in_doubt():
+    counters = ExperimentCounters()
+    for strange in (False, True):
+        counters.compared("r", _sure("cat"), _sure("dog"), strange=strange)
+    assert counters.evidence.pairs[0].doubt == 0 + 1
+
+
+def test_a_version_that_can_abstain_says_which_photos_are_strange(park, open_endpoint):
+    version = park.publish(change=abstaining(limit=0.5, thresholds=0.0))
+    park.certify(version)
+    park.release(version)
+    endpoint = open_endpoint()
+    endpoint.follow()
+    trial = Trial(park, endpoint)
+    trial.begin(park.certified(sharpness=-4.0), share=1.0)
+    for number, colour in enumerate(("red", "blue")):
+        endpoint.http.post(
+            "/v1/classify",
+            content=photo(colour),
+            headers={"content-type": "image/jpeg", "x-request-id": f"r{number}"},
+        )
+    endpoint.shadow.settle()
+    doubts = {pair["champion"]: pair["doubt"] for pair in trial.told["evidence"]["pairs"]}
+    assert doubts["dog"] - doubts["cat"] > 0.9, "nothing blue was known"
+
+
+def _sure(label):
+    return Prediction(label=label, probabilities={label: 1.0}, seconds=0.01)
 
 
 def test_a_shadow_tells_how_long_the_champion_really_took(trial, challenger):

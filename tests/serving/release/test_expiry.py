@@ -1,6 +1,7 @@
 """What happens when a certificate runs out while its version answers: it is said, and that is all."""
 
 import logging
+from datetime import timedelta
 
 from registry.encoding import parse_time as parse
 
@@ -18,6 +19,10 @@ def test_a_certificate_that_runs_out_is_said_and_takes_nothing_out_of_force(endp
     certificate = endpoint.model()["certificate"]
     assert not certificate["expired"]
     assert seconds_left(endpoint) == 30 * 86400
+    park.now = parse(certificate["expires_at"]) - timedelta(seconds=1)
+    assert endpoint.follow()
+    assert endpoint.model()["certificate"] == certificate | {"expired": False}
+    assert seconds_left(endpoint) == 1
     park.now = parse(certificate["expires_at"])
     with caplog.at_level(logging.INFO):
         for _ in range(3):

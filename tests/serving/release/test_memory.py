@@ -101,3 +101,24 @@ def test_large_blocks_are_gone_as_soon_as_they_are_freed():
         return int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
 
     assert kilobytes("assert keep_large_blocks_apart()") < kilobytes("") - 50_000
+
+
+HEAP = """
+import ctypes
+from serving.release.memory import keep_large_blocks_apart
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+libc.sbrk.restype, libc.sbrk.argtypes = ctypes.c_void_p, [ctypes.c_ssize_t]
+assert keep_large_blocks_apart()
+blocks = [libc.malloc(900_000) for _ in range(6)]
+end = libc.sbrk(0)
+for block in blocks:
+    libc.free(block)
+print(end - libc.sbrk(0))
+"""
+
+
+def test_memory_that_a_photo_needs_stays_for_the_next_photo():
+    done = subprocess.run([sys.executable, "-c", HEAP], check=True, capture_output=True, text=True, timeout=60)
+    assert int(done.stdout) == 0

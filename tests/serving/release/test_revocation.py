@@ -6,20 +6,20 @@ import pytest
 
 from registry.channels.channel import Channel
 from registry.errors import HistoryBroken
-from registry.layout import certificate_key, certificates_prefix, move_key
+from registry.layout.model_store import certificate_key, certificates_prefix, channel_entry_key
 
 # --- what a poll costs ---------------------------------------------------------------------------------------------
 
 
 def test_a_quiet_poll_asks_for_the_next_move_and_the_next_decision(endpoint):
-    assert endpoint.requests() == [move_key("pets", "prod", 2), certificate_key("pets", 1, 2)]
+    assert endpoint.requests() == [channel_entry_key("pets", "prod", 2), certificate_key("pets", 1, 2)]
 
 
 def test_a_quiet_poll_asks_for_the_next_move_alone_where_no_certificate_is_asked_for(park, open_endpoint):
     park.release(park.publish())
     endpoint = open_endpoint(require_certificate=False)
     endpoint.follow()
-    assert endpoint.requests() == [move_key("pets", "prod", 2)]
+    assert endpoint.requests() == [channel_entry_key("pets", "prod", 2)]
 
 
 def test_a_quiet_poll_after_a_fallback_also_asks_whether_the_channels_version_was_certified_anew(
@@ -28,7 +28,7 @@ def test_a_quiet_poll_after_a_fallback_also_asks_whether_the_channels_version_wa
     park.revoke(second)
     endpoint.follow()
     asked = endpoint.requests()
-    assert asked == [move_key("pets", "prod", 3), certificate_key("pets", 2, 3), certificate_key("pets", 1, 2)]
+    assert asked == [channel_entry_key("pets", "prod", 3), certificate_key("pets", 2, 3), certificate_key("pets", 1, 2)]
 
 
 # --- no way back ---------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_each_entry_without_the_key_costs_one_look_and_no_more(endpoint, park, s
     for number in (2, 3):
         park.litter(2)
         assert certificates_prefix("pets", 2) in endpoint.requests()
-        assert endpoint.requests() == [move_key("pets", "prod", 3), certificate_key("pets", 2, number + 1)]
+        assert endpoint.requests() == [channel_entry_key("pets", "prod", 3), certificate_key("pets", 2, number + 1)]
 
 
 def test_entries_without_the_key_do_not_hide_a_revocation_among_them(endpoint, park, second):
@@ -282,7 +282,7 @@ def test_a_roll_back_to_what_nobody_promoted_is_followed_by_nobody(endpoint, par
     forged = replace(
         head, number=3, version=own.number, digest=own.digest, previous=2, restores=1, previous_sha256=head.sha256
     )
-    park.store.create(move_key("pets", "prod", 3), forged.to_bytes())
+    park.store.create(channel_entry_key("pets", "prod", 3), forged.to_bytes())
     newcomer = open_endpoint()
     assert (endpoint.follow(), newcomer.follow()) == (False, False)
     assert (endpoint.answers, newcomer.answers) == (2, 2)
@@ -317,7 +317,9 @@ def test_a_revoked_version_never_answers_again_though_the_store_goes_away_in_the
         endpoint.follow()
     assert endpoint.answers == 2
     park.revoke(2)
-    park.store.away_for = lambda key: key == move_key("pets", "prod", 1) or key.startswith("pets/certificates/00000001")
+    park.store.away_for = lambda key: (
+        key == channel_entry_key("pets", "prod", 1) or key.startswith("pets/certificates/00000001")
+    )
     for _ in range(2):
         assert not endpoint.follow()
         assert endpoint.answers is None
@@ -343,7 +345,9 @@ def test_a_search_that_breaks_off_after_a_fallback_was_revoked_too_goes_on_at_th
 
 def test_a_channel_that_was_rewritten_does_not_hide_a_revocation(endpoint, park, second):
     last = park.channel.head()
-    park.store.create(move_key("pets", "prod", 3), replace(last, number=3, previous_sha256="0" * 64).to_bytes())
+    park.store.create(
+        channel_entry_key("pets", "prod", 3), replace(last, number=3, previous_sha256="0" * 64).to_bytes()
+    )
     park.revoke(second)
     assert not endpoint.follow()
     assert endpoint.answers == 1

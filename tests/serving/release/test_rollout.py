@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from registry.errors import HistoryBroken
-from registry.layout import certificate_key, move_key
+from registry.layout.model_store import certificate_key, channel_entry_key
 from registry.logs.repairs import Repairs
 from tests.serving.held_request import held_request
 
@@ -116,23 +116,25 @@ def test_a_store_that_breaks_off_in_the_middle_of_a_load_is_asked_again(endpoint
 
 def test_a_rewritten_history_is_not_followed(endpoint, park):
     park.release(park.certified(sharpness=2.0))
-    second = park.store.get(move_key("pets", "prod", 2))
+    second = park.store.get(channel_entry_key("pets", "prod", 2))
     hash_before = park.channel.history()[1].previous_sha256
-    park.store.damage(move_key("pets", "prod", 2), second.replace(hash_before.encode(), b"0" * 64))
+    park.store.damage(channel_entry_key("pets", "prod", 2), second.replace(hash_before.encode(), b"0" * 64))
     assert not endpoint.follow()
     assert endpoint.in_force == 1
-    park.store.damage(move_key("pets", "prod", 2), second)
+    park.store.damage(channel_entry_key("pets", "prod", 2), second)
     assert endpoint.follow()
     assert endpoint.in_force == 2
 
 
 def test_an_object_that_is_no_move_stops_nobody_and_is_counted(endpoint, park, open_endpoint):
-    park.store.create(move_key("pets", "prod", 2), b"{}")
-    park.store.create(move_key("pets", "prod", 3), b"<html>")
+    park.store.create(channel_entry_key("pets", "prod", 2), b"{}")
+    park.store.create(channel_entry_key("pets", "prod", 3), b"<html>")
     assert endpoint.follow()
     assert endpoint.in_force == 1
     assert endpoint.metric("petpark_entries_passed_over") == 2
-    assert endpoint.requests() == [move_key("pets", "prod", 4), certificate_key("pets", 1, 2)], "a poll costs no more"
+    assert endpoint.requests() == [channel_entry_key("pets", "prod", 4), certificate_key("pets", 1, 2)], (
+        "a poll costs no more"
+    )
     assert park.release(park.certified(sharpness=2.0)).number == 4
     for each in (endpoint, open_endpoint()):
         each.follow()
@@ -143,14 +145,16 @@ def test_a_move_that_breaks_the_chain_stops_running_and_new_endpoints_alike_unti
     endpoint, park, open_endpoint
 ):
     foreign = replace(park.channel.head(), number=2, previous_sha256="0" * 64, previous=1).to_bytes()
-    park.store.create(move_key("pets", "prod", 2), foreign)
+    park.store.create(channel_entry_key("pets", "prod", 2), foreign)
     new = open_endpoint()
     for each in (endpoint, new):
         assert not each.follow()
         assert each.in_force == 1
     with pytest.raises(HistoryBroken, match="petpark models repair"):
         park.release(park.certified(sharpness=2.0))
-    Repairs(park.store, "pets").declare(move_key("pets", "prod", 2), foreign, problem="x", by="iris", why="a mistake")
+    Repairs(park.store, "pets").declare(
+        channel_entry_key("pets", "prod", 2), foreign, problem="x", by="iris", why="a mistake"
+    )
     assert park.release(park.certified(sharpness=3.0)).number == 3
     for each in (endpoint, new):
         assert each.follow()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from registry.layout import photo_key
+from registry.layout.data_lake import photo_key
 from registry.store.memory_store import MemoryStore
 from tests.training.photos import jpeg, write_photos
 from training.dataset.index import read_index

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from registry.layout import DATASETS, changes_prefix
+from registry.layout.data_lake import DATASETS, changes_prefix
 from registry.store.memory_store import MemoryStore
 from tests.training.dataset.test_resumed_ingest import ENOUGH, Photos
 from training.dataset.changes import Change, Ruling, decisions, exclude, history, record_ingestion, relabel

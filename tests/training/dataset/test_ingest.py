@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imaging.measuring import Measurer
-from registry.layout import PHOTOS, manifest_key, photo_key
+from registry.layout.data_lake import PHOTOS, manifest_key, photo_key
 from registry.store.memory_store import MemoryStore
 from tests.training.photos import jpeg, write_photos
 from training.dataset.ingest import Ingestion, ingest

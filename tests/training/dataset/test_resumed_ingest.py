@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.errors import ObjectExists, StoreUnavailable
-from registry.layout import DATASETS, PHOTOS, manifest_key
+from registry.layout.data_lake import DATASETS, PHOTOS, manifest_key
 from registry.store.memory_store import MemoryStore
 from tests.examples import examples
 from tests.registry.faulty_store import Crashed, Fault, FaultyStore, at_random, only_at
@@ -117,6 +117,7 @@ def test_a_lake_that_is_full_ends_it_by_name_and_keeps_what_was_sent(folder: Pat
     assert ingest(folder, store, seed=2).sha256 == expected
 
 
+@pytest.mark.slow  # starts a process
 def test_photos_in_memory_are_bounded_however_many_there_are(monkeypatch: pytest.MonkeyPatch):
     given, taken = [0], [0]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imaging import measuring
 from registry.encoding import sha256_hex
-from registry.layout import manifest_key, photo_key
+from registry.layout.data_lake import manifest_key, photo_key
 from registry.store.memory_store import MemoryStore
 from tests.training.photos import jpeg, write_photos
 from training.dataset import stored_photos

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import multiprocessing
 
-from registry.layout import epoch_key, machine_key
+from registry.layout.jobs import epoch_key, machine_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from tests.folder_store import FolderStore

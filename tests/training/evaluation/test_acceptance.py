@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.evaluation.acceptance import FEWEST, Answered, Claim, beside, meaning, measure
+from training.evaluation.acceptance import FEWEST, Answered, Claim, claimed_minus_found, meaning, measure
 
 LABELS = ("cat", "dog")
 answers = st.lists(
@@ -37,7 +37,7 @@ def test_every_photo_is_counted_once_in_all_in_its_class_and_in_each_of_its_grou
 def test_a_claim_that_new_photos_do_not_keep_is_said():
     claim = Claim(accuracy=0.858, interval=(0.81, 0.89), photos=300)
     found = measure([Answered(key=str(n), truth="cat", answer=LABELS[n % 4 == 0], groups={}) for n in range(240)])
-    low, high = beside(claim, found.all)
+    low, high = claimed_minus_found(claim, found.all)
     assert 0 < low < 0.108 < high
     assert "harder for it by" in meaning(claim, found.all)
     assert "not for new breeds" in meaning(claim, found.all)

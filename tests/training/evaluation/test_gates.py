@@ -24,7 +24,7 @@ def gate(name: str, gates: Gates, what: Assessment = GOOD) -> GateResult:
     return next(result for result in judge(gates, what) if result.name == name)
 
 
-def beside(only_ours: int, only_theirs: int) -> Assessment:
+def compared(only_ours: int, only_theirs: int) -> Assessment:
     from training.evaluation.figures.significance import mcnemar
 
     p_value = mcnemar(only_ours, only_theirs)
@@ -63,9 +63,9 @@ def test_each_gate_turns_at_its_bound(name: str, bound: Callable[[Assessment], f
 
 def test_being_worse_than_prod_counts_only_beyond_luck():
     assert "not_worse_than_prod" not in {result.name for result in judge(Gates(), GOOD)}
-    assert gate("not_worse_than_prod", Gates(), beside(3, 8)).passed
-    assert gate("not_worse_than_prod", Gates(), beside(20, 2)).passed
-    found = gate("not_worse_than_prod", Gates(), beside(2, 20))
+    assert gate("not_worse_than_prod", Gates(), compared(3, 8)).passed
+    assert gate("not_worse_than_prod", Gates(), compared(20, 2)).passed
+    found = gate("not_worse_than_prod", Gates(), compared(2, 20))
     assert not found.passed
     assert "--weights 7" in found.advice
 
@@ -91,7 +91,7 @@ def test_a_gate_that_asks_for_nothing_needs_no_measure():
 
 
 def test_a_model_that_went_on_from_prod_and_lost_by_it_is_not_advised_to_begin_there():
-    again = beside(2, 20)
+    again = compared(2, 20)
     assert again.comparison is not None
     found = gate("not_worse_than_prod", Gates(), replace(again, comparison=replace(again.comparison, continued=True)))
     assert "--weights" not in found.advice
@@ -145,7 +145,7 @@ def test_a_gate_and_a_check_are_declared_once_and_training_adds_none():
 @pytest.mark.parametrize("name", [*MODEL_GATES])
 def test_whatever_a_stricter_gate_passes_a_looser_one_passes_too(name: str):
     gate = MODEL_GATES[name]
-    assessed = beside(2, 20) if name == "luck" else replace(GOOD, latency=Latency(calls=1, p50=1, p99=3))
+    assessed = compared(2, 20) if name == "luck" else replace(GOOD, latency=Latency(calls=1, p50=1, p99=3))
     values = [0.0, 0.02, 0.3, 0.7, 1.0, *([2.0, 4.0] if name == "milliseconds" else [])]
     passes = {value: passed(replace(Gates(), **{name: value}), name, assessed) for value in values}
     assert set(passes.values()) == {True, False}, "values on both sides of the bound"

@@ -12,12 +12,12 @@ from training.distributed.group import Group
 from training.fitting.batches import Batches, resolution
 from training.hyper_parameters import HyperParameters
 
-ALONE = Group(rank=0, size=1, device=torch.device("cpu"))
+SINGLE = Group(rank=0, size=1, device=torch.device("cpu"))
 PLAIN = HyperParameters(image_size=16, batch_size=8, epochs=4)
 
 
 def shown(parameters: HyperParameters, step: int = 1) -> tuple[Tensor, Tensor]:
-    return Batches(some_pixels(), classes=2, parameters=parameters, seed=1, group=ALONE).at(step)
+    return Batches(some_pixels(), classes=2, parameters=parameters, seed=1, group=SINGLE).at(step)
 
 
 @given(start=st.integers(1, 16), end=st.integers(1, 16), steps=st.integers(4, 400))

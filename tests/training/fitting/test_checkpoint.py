@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from registry.errors import StoreRefused, StoreUnavailable
-from registry.layout import checkpoint_key, checkpoints_prefix
+from registry.layout.jobs import checkpoint_key, checkpoints_prefix
 from registry.store.memory_store import MemoryStore
 from training.fitting.checkpoint import Checkpoints
 

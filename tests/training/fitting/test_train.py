@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from registry.layout import checkpoint_key, checkpoints_prefix
+from registry.layout.jobs import checkpoint_key, checkpoints_prefix
 from registry.store.memory_store import MemoryStore
 from tests.folder_store import FolderStore
 from tests.training import training_process

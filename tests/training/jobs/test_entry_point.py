@@ -5,16 +5,20 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import NoCredentialsError
 from moto import mock_aws
 
-from registry.layout import Variable, job_spec_key
+from registry.errors import StoreRefused, StoreUnavailable
+from registry.layout.jobs import job_spec_key
+from registry.layout.variables import Variable
 from registry.store.s3_store import S3Store
 from tests.training.conftest import ASKER
-from training.__main__ import FAILED, INTERRUPTED, SUCCEEDED, UNUSABLE, main
+from training.__main__ import FAILED, INTERRUPTED, SUCCEEDED, UNREACHABLE, UNUSABLE, main
 from training.errors import Interrupted
 from training.job import JobResult, JobSpec, find_result, submit
 from training.jobs.logs import Log
@@ -61,6 +65,16 @@ def test_a_spec_that_cannot_be_read_is_a_wrong_environment(workspace: S3Store):
     assert main() == UNUSABLE
 
 
+def test_a_job_of_several_instances_needs_the_workers_meeting(
+    workspace: S3Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv(Variable.RENDEZVOUS, raising=False)
+    submit(workspace, "job", replace(SPEC, instances=2))
+    assert main() == UNUSABLE
+    assert "PETPARK_RENDEZVOUS" in capsys.readouterr().out
+    assert find_result(workspace, "job") is None
+
+
 def test_a_failure_is_stored_and_told(workspace: S3Store, capsys: pytest.CaptureFixture[str]):
     submit(workspace, "job", SPEC)
     assert main() == FAILED
@@ -99,6 +113,39 @@ def test_an_unforeseen_failure_is_a_result_too(workspace: S3Store, monkeypatch: 
     assert (result.error, result.message) == ("ZeroDivisionError", "division by zero")
 
 
+def test_a_store_that_does_not_answer_is_left_to_another_attempt_and_one_that_refuses_is_a_failure(
+    workspace: S3Store, monkeypatch: pytest.MonkeyPatch
+):
+    without_credentials = StoreRefused("get x", "Unable to locate credentials")
+    without_credentials.__cause__ = NoCredentialsError()  # the metadata service did not answer
+    errors = [StoreUnavailable("get x", "503"), without_credentials, StoreRefused("get x", "AccessDenied")]
+
+    def fail(*_arguments: object, **_named: object) -> JobResult:
+        raise errors.pop(0)
+
+    submit(workspace, "job", SPEC)
+    monkeypatch.setattr("training.__main__.run_job", fail)
+    assert main() == UNREACHABLE
+    assert main() == UNREACHABLE
+    assert find_result(workspace, "job") is None
+    assert main() == FAILED
+    result = find_result(workspace, "job")
+    assert result is not None
+    assert result.error == "StoreRefused"
+
+
+def test_a_store_that_takes_no_result_leaves_the_training_a_failure(
+    workspace: S3Store, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_arguments: object, **_named: object) -> JobResult:
+        raise StoreRefused("put x", "AccessDenied")
+
+    submit(workspace, "job", SPEC)
+    monkeypatch.setattr("training.__main__.run_job", refuse)
+    monkeypatch.setattr("training.__main__.store_result", refuse)
+    assert main() == FAILED
+
+
 def test_a_log_group_gets_the_lines(workspace: S3Store, monkeypatch: pytest.MonkeyPatch):
     logs = boto3.client("logs")
     logs.create_log_group(logGroupName="/petpark/training")
@@ -125,10 +172,10 @@ def test_a_log_outage_is_told_once_and_stops_nothing(workspace: S3Store, capsys:
     logs = boto3.client("logs")
     logs.create_log_group(logGroupName="/petpark/training")
     log = Log("job", group="/petpark/training", client=logs)
-    log.say("first", {})
+    log.report("first", {})
     logs.delete_log_group(logGroupName="/petpark/training")
     for number in range(5):
-        log.say("later", {"number": number})
+        log.report("later", {"number": number})
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 6
     assert told.err.count("nothing is sent") == 1
@@ -156,7 +203,7 @@ def test_only_three_lines_in_a_row_that_are_not_sent_end_the_sending(answers: li
     client: Any = Logs()
     log = Log("job", group="/petpark/training", client=client)
     for number in range(len(answers)):
-        log.say("epoch", {"number": number})
+        log.report("epoch", {"number": number})
     assert len(asked) == sent
 
 
@@ -165,7 +212,7 @@ def test_a_console_that_nobody_reads_any_more_stops_nothing(monkeypatch: pytest.
     os.close(reader)
     with os.fdopen(writer, "w", buffering=1) as console:
         monkeypatch.setattr(sys, "stdout", console)
-        Log("job").say("said to nobody", {})
+        Log("job").report("said to nobody", {})
         with suppress(BrokenPipeError):  # what is still in its buffer
             console.close()
 
@@ -174,6 +221,6 @@ def test_a_resumed_job_goes_on_in_its_log_stream(workspace: S3Store):
     logs = boto3.client("logs")
     logs.create_log_group(logGroupName="/petpark/training")
     for machine in ("first", "second"):
-        Log("job", group="/petpark/training", client=logs).say(machine, {})
+        Log("job", group="/petpark/training", client=logs).report(machine, {})
     found = logs.get_log_events(logGroupName="/petpark/training", logStreamName="job")["events"]
     assert [json.loads(event.get("message", ""))["event"] for event in found] == ["first", "second"]

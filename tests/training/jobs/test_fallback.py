@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.encoding import sha256_hex
-from registry.layout import checkpoint_key, fallback_key, study_weights_key
+from registry.layout.jobs import checkpoint_key, fallback_key
+from registry.layout.workspace import study_weights_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from tests.training.conftest import ASKER, TINY, Built
 from training.errors import Interrupted, WeightsRefused
 from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER
 from training.job import JobSpec, find_result, initial_weights_key
-from training.jobs import fallback, run
+from training.jobs import fallback, initial_weights, run
 from training.jobs.fallback import stand_in
 from training.jobs.run import run_job
 from training.networks import pretrained
@@ -137,7 +138,7 @@ def test_a_job_without_its_package_says_so_in_result_lineage_report_and_model_ca
 def test_weights_that_are_not_what_the_job_asks_for_end_it_with_the_reason(built: Built, tmp_path: Path, change: str):
     torch.save(build_model(TINY.architecture, 5).state_dict(), tmp_path / "weights.pt")
     data = (tmp_path / "weights.pt").read_bytes()
-    wanted, architecture, said = sha256_hex(data), TINY.architecture, "have other bytes than the job asks for"
+    wanted, architecture, said = sha256_hex(data), TINY.architecture, "do not have the job's hash"
     if change == "another network":
         architecture, said = "mobilenet_v3_small", "fit this architecture"
     workspace = MemoryStore()
@@ -180,7 +181,7 @@ def test_a_version_names_the_source_and_licence_of_the_weights_it_began_with(
     data = (tmp_path / "weights.pt").read_bytes()
     ours = replace(LITE0, sha256=sha256_hex(data))
     monkeypatch.setattr(pretrained, "PACKAGED", {TINY.architecture: ours})
-    monkeypatch.setattr(run, "read_packaged", lambda _: data)
+    monkeypatch.setattr(initial_weights, "read_packaged", lambda _: data)
     monkeypatch.setattr(run, "stand_in", lambda _job, spec, **_: (spec, None))
     parameters = replace(TINY, frozen=1)
     spec = replace(SPEC, dataset=built.spec.dataset, hyper_parameters=parameters, initial_weights=ours.sha256)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from registry.encoding import sha256_hex
-from registry.layout import photo_key
+from registry.layout.data_lake import photo_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from tests.examples import examples
@@ -64,7 +64,7 @@ def test_twelve_photos_are_enough_and_the_report_says_how_little_they_show(tmp_p
         lake=lake,
         catalog=catalog,
         directory=tmp_path,
-        say=lambda event, facts: told.append(f"{event} {facts.get('doing', '')}".strip()),
+        report=lambda event, facts: told.append(f"{event} {facts.get('doing', '')}".strip()),
     )
     assert (result.status, result.version) == ("succeeded", 1), result.message
     assert result.metrics["accuracy_high"] - result.metrics["accuracy_low"] > 0.3

@@ -15,7 +15,7 @@ from training.dataset.manifest import Split
 from training.errors import SpecMalformed
 from training.fitting.pixels import LabelledPixels, load_pixels
 from training.hyper_parameters import ARCHITECTURES
-from training.jobs.quantise import Quantised, compare_quantised, quantise
+from training.jobs.version.quantise import Quantised, compare_quantised, quantise
 from training.networks.export import ExportedModel, export_onnx
 from training.networks.model import Classifier
 from training.plan import Checks

@@ -14,7 +14,8 @@ import torch
 from imaging import decode, input_statistics
 from registry.channels.channel import Channel
 from registry.gates import State, failed, states
-from registry.layout import checkpoints_prefix, epochs_prefix, photo_key
+from registry.layout.data_lake import photo_key
+from registry.layout.jobs import checkpoints_prefix, epoch_key, epochs_prefix
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from registry.versions.decision import Decision
@@ -23,6 +24,7 @@ from tests.training.conftest import ASKER, TINY, Built
 from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, Split, store_manifest
 from training.errors import Interrupted, SpecMalformed
+from training.evaluation.gates import TO_MEASURE
 from training.fitting.pixels import load_pixels
 from training.job import EpochRecord, JobResult, JobSpec, find_result, initial_weights_key
 from training.jobs.run import run_job
@@ -133,7 +135,10 @@ def test_a_model_that_fails_a_gate_is_published_and_says_so(built: Built, tmp_pa
     )
     assert (result.status, result.version, result.outcome) == ("succeeded", 2, "refused")
     unmeasured = "gates not measured: not_worse_than_prod, slice_gap"
-    assert result.message == f"gates failed: accuracy; {unmeasured}; the report of version 2 says what to try"
+    way = TO_MEASURE["slice_gap"].replace("More", "more", 1)
+    assert result.message == (
+        f"gates failed: accuracy; {unmeasured}; to measure it: {way}; the report of version 2 says what to try"
+    )
     assert states(result.metrics)["not_worse_than_prod"] is State.UNMEASURED
     assert "test photos are left to compare on; 20 are needed" in (tmp_path / "report.html").read_text()
     assert "Compared with version 1, now in prod" in (tmp_path / "report.html").read_text()
@@ -258,6 +263,31 @@ def test_an_interrupted_job_ends_with_the_records_of_its_epochs_stored(
     assert len(list(workspace.keys(epochs_prefix("job-1")))) == 1
 
 
+def test_no_checkpoint_is_stored_before_the_records_of_its_epochs(built: Built, tmp_path: Path):
+    class SlowEpochs(MemoryStore):
+        """Records of epochs take as long as a checkpoint needs to be stored, or half a second."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.checkpoint_stored = threading.Event()
+            self.created: list[str] = []
+
+        def create(self, key: str, body: bytes) -> None:
+            if key.startswith(epochs_prefix("job-1")):
+                self.checkpoint_stored.wait(0.5)
+            super().create(key, body)
+            self.created.append(key)
+            if key.startswith(checkpoints_prefix("job-1")):
+                self.checkpoint_stored.set()
+
+    workspace, catalog = SlowEpochs(), Catalog(MemoryStore(), "pets")
+    run_job("job-1", built.spec, workspace=workspace, lake=built.lake, catalog=catalog, directory=tmp_path)
+    first, *_ = (
+        key for key in workspace.created if key.startswith((epochs_prefix("job-1"), checkpoints_prefix("job-1")))
+    )
+    assert first == epoch_key("job-1", 1)
+
+
 def test_a_missing_dataset_is_a_result(tmp_path: Path):
     result = attempt(JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER), MemoryStore(), tmp_path)
     assert (result.status, result.error) == ("failed", "DatasetMissing")
@@ -296,7 +326,7 @@ def test_a_job_has_its_time_and_no_more(built: Built, tmp_path: Path):
     )
     assert (result.error, result.message) == (
         "TookTooLong",
-        "not done after 60 s; give more time, or fewer epochs, or smaller photos",
+        "not done after 60 s; allow more time, or use fewer epochs or smaller photos",
     )
 
 

@@ -4,7 +4,7 @@ import json
 from importlib.metadata import Distribution, PathDistribution
 from pathlib import Path
 
-from training.jobs.sbom import write_sbom
+from training.jobs.version.sbom import write_sbom
 
 
 def package(directory: Path, name: str, version: str, license_: str = "") -> Distribution:

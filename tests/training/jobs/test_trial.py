@@ -7,7 +7,9 @@ from typing import override
 
 import pytest
 
-from registry.layout import checkpoints_prefix, epochs_prefix, photo_key, study_weights_key, validation_key
+from registry.layout.data_lake import photo_key
+from registry.layout.jobs import checkpoints_prefix, epochs_prefix, validation_key
+from registry.layout.workspace import study_weights_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from tests.training.conftest import Built

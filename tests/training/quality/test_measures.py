@@ -19,6 +19,7 @@ from training.dataset.ingest import ingest
 from training.dataset.manifest import Manifest, Photo, Split
 from training.quality.characteristics import similarity
 from training.quality.characteristics.accuracy import accuracy, doubt
+from training.quality.characteristics.appearance import Appearance, small_of
 from training.quality.characteristics.bias import camera_bias
 from training.quality.characteristics.completeness import completeness
 from training.quality.characteristics.relevance import relevance
@@ -187,7 +188,7 @@ def test_photos_that_show_little_are_named_by_what_is_the_matter() -> None:
     ]
     pixels = np.random.default_rng(0).integers(0, 256, (6, 48, 48, 3)).astype(np.uint8)
     pixels[4] = pixels[4, :, :, :1]
-    part = relevance(photos, pixels=pixels)
+    part = relevance(photos, appearance=Appearance.of([pixels]))
     assert names(part) == {
         "blurred": ["00006.jpg", "00001.jpg"],
         "dark": ["00006.jpg", "00002.jpg"],
@@ -244,7 +245,7 @@ NOTHING = {
 def test_what_is_built_like_no_photo_is_like_no_others_without_any_network(nothing: str) -> None:
     pixels = scenes(200)
     pixels[17] = NOTHING[nothing]
-    part = relevance([shot(n) for n in range(200)], pixels=pixels)
+    part = relevance([shot(n) for n in range(200)], appearance=Appearance.of([pixels]))
     assert names(part)["unlike"][0] == "00017.jpg"
     assert 1 / 200 <= part.measures["unlike"] <= 4 / 200
 
@@ -252,13 +253,26 @@ def test_what_is_built_like_no_photo_is_like_no_others_without_any_network(nothi
 def test_even_a_tenth_of_pictures_of_nothing_does_not_make_itself_usual() -> None:
     pixels = scenes(200)
     pixels[:19] = NOTHING["stripes"]
-    part = relevance([shot(n) for n in range(200)], pixels=pixels)
+    part = relevance([shot(n) for n in range(200)], appearance=Appearance.of([pixels]))
     assert set(names(part)["unlike"][:19]) == {f"{n:05}.jpg" for n in range(19)}
     assert len(names(part)["unlike"]) <= 23
 
 
+@given(st.integers(1, 30))
+@settings(max_examples=examples(10))
+def test_a_photo_looks_the_same_whichever_others_are_read_with_it(batch: int) -> None:
+    pixels = scenes(30)
+    whole = Appearance.of([pixels], small=True)
+    parts = Appearance.of([pixels[start : start + batch] for start in range(0, 30, batch)], small=True)
+    for one, other in ((whole.colour, parts.colour), (whole.texture, parts.texture), (whole.small, parts.small)):
+        assert one is not None
+        assert other is not None
+        assert one.tobytes() == other.tobytes()
+    assert Appearance.of([pixels]).small is None
+
+
 def test_of_too_few_photos_nothing_is_said_about_what_is_usual() -> None:
-    assert "unlike" not in relevance([shot(n) for n in range(99)], pixels=scenes(99)).measures
+    assert "unlike" not in relevance([shot(n) for n in range(99)], appearance=Appearance.of([scenes(99)])).measures
 
 
 def test_a_mirrored_copy_in_another_split_is_found_and_what_only_embeds_alike_is_not() -> None:
@@ -268,9 +282,9 @@ def test_a_mirrored_copy_in_another_split_is_found_and_what_only_embeds_alike_is
     splits = [Split.TRAIN, Split.TEST, Split.TRAIN, Split.VALIDATION, Split.TEST, Split.TRAIN]
     photos = [shot(n, split=split) for n, split in enumerate(splits)]
     same = np.tile(clustered(1), (6, 1))
-    found = alike_across_splits(photos, same, pixels)
+    found = alike_across_splits(photos, same, small_of(pixels))
     assert {(each.one, each.other) for each in found} == {(1, 0), (1, 2)}
-    assert alike_across_splits(photos, clustered(6), pixels, alike=1.01) == []
+    assert alike_across_splits(photos, clustered(6), small_of(pixels), alike=1.01) == []
 
 
 def nearest_of_all(embeddings: np.ndarray, splits: list[Split], alike: float) -> set[tuple[int, int]]:
@@ -301,7 +315,7 @@ def test_the_nearest_of_other_splits_are_those_of_comparing_all_whatever_the_til
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(similarity, "_ROWS", rows)
         patch.setattr(similarity, "_COLUMNS", columns)
-        found = alike_across_splits(photos, embeddings, pixels.astype(np.uint8), alike=alike)
+        found = alike_across_splits(photos, embeddings, small_of(pixels.astype(np.uint8)), alike=alike)
     assert {(each.one, each.other) for each in found} == nearest_of_all(embeddings, splits, alike)
     assert [each.cosine for each in found] == sorted((each.cosine for each in found), reverse=True)
 
@@ -309,10 +323,10 @@ def test_the_nearest_of_other_splits_are_those_of_comparing_all_whatever_the_til
 def test_comparing_many_embeddings_takes_no_more_memory_than_comparing_some() -> None:
     embeddings = np.random.default_rng(6).normal(size=(40_000, 2)).astype(np.float32)
     photos = [shot(n % 100, split=Split.TEST if n < 1_500 else Split.TRAIN) for n in range(len(embeddings))]
-    pixels = np.zeros((1, 16, 16, 3), dtype=np.uint8)
+    small = np.zeros((1, 16, 16), dtype=np.float32)
     tracemalloc.start()
     try:
-        assert alike_across_splits(photos, embeddings, pixels, alike=1_000) == []
+        assert alike_across_splits(photos, embeddings, small, alike=1_000) == []
         strangeness(embeddings[:3_000])
         assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:

@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.layout import quality_key, quality_prefix
+from registry.layout.data_lake import quality_key, quality_prefix
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from tests.training.conftest import ASKER
@@ -106,14 +107,25 @@ def test_a_network_that_learned_none_of_the_labels_judges_them_and_no_small_one_
         gates=DataGates(),
         by=ASKER,
         at=NOW,
-        eye=bright(impartial=True),
+        network=bright(impartial=True),
         progress=lambda what, _done, _of: asked.append(what),
     )
     (doubted,) = [each for part in report.characteristics for each in part.findings if each.name == "label_noise"]
     assert {concern.sha256 for concern in doubted.photos} == wrong
-    assert list(dict.fromkeys(asked)) == ["Reading photos", "Looking by a light meter", "Judging labels"]
+    assert list(dict.fromkeys(asked)) == ["Reading photos", "Embedding photos with a light meter", "Judging labels"]
     with pytest.raises(pytest.fail.Exception):  # what learned these labels before is not asked about them
-        examine(lake, changed, skipped=(), gates=DataGates(), by=ASKER, at=NOW, eye=bright(impartial=False))
+        examine(lake, changed, skipped=(), gates=DataGates(), by=ASKER, at=NOW, network=bright(impartial=False))
+
+
+def test_pixels_are_kept_for_small_networks_only(
+    lake: MemoryStore, ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.quality.examine.load_pixels", lambda *_, **__: pytest.fail("all pixels are kept"))
+    again = partial(examine, lake, ingestion.manifest, skipped=(), gates=DataGates(), by=ASKER, at=NOW)
+    again(labels=False)
+    again(network=bright(impartial=True))
+    with pytest.raises(pytest.fail.Exception):
+        again()
 
 
 def test_without_the_package_no_network_that_knows_imagenet_looks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,7 @@ def _sitting(pen: Pen, rng: np.random.Generator, kind: Kind, coat: Coat, build: 
 
 
 def _tail(pen: Pen, rng: np.random.Generator, kind: Kind, coat: Coat, *, root: Point) -> None:
-    """Give a cat a long thin tail in a curve, a dog a shorter thick one that tapers."""
+    """Draw a tail: long, thin and curved for a cat, shorter, thick and tapered for a dog."""
     x, y = root
     if kind == "cat":
         end = (x - rng.uniform(0.15, 0.4), y + rng.uniform(0.1, 0.5))

@@ -98,7 +98,7 @@ def near_lists(hashes: Hashes64, *, most: int) -> tuple[Places, npt.NDArray[np.i
 
 
 def components(hashes: Hashes64) -> Places:
-    """Give each of distinct `hashes` the lowest place among all that it is near to, directly or through others."""
+    """Returns for each of distinct `hashes` the lowest place in its connected component of near hashes."""
     lowest = np.arange(len(hashes))
     waiting: list[Pairs] = []
     number = 0
@@ -131,7 +131,7 @@ def _join(lowest: Places, pairs: list[Pairs]) -> None:
 
 
 def _flatten(lowest: Places) -> None:
-    """Let every place name the end of its chain. Places only ever name lower ones, so chains end."""
+    """Point every place to the end of its chain. Places refer only to lower ones, so chains end."""
     while True:
         further = lowest[lowest]
         if np.array_equal(further, lowest):

@@ -40,7 +40,7 @@ class FolderSource:
             with os.scandir(directory) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:  # removed in between, or not readable
-            yield SkippedFile(key=printable(prefix), reason=_said(error))
+            yield SkippedFile(key=printable(prefix), reason=_reason(error))
             return
         for entry in entries:
             key = prefix + entry.name
@@ -61,7 +61,7 @@ def _not_a_file(entry: os.DirEntry[str]) -> str | None:
     try:
         return None if entry.is_file() else "not a regular file"
     except OSError as error:  # a link that leads to itself, or to where we may not look
-        return _said(error)
+        return _reason(error)
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class Read:
                 data = file.read(before.st_size + 1)
                 after = os.fstat(file.fileno())
         except OSError as error:
-            raise Unreadable(_said(error)) from error
+            raise Unreadable(_reason(error)) from error
         if len(data) != before.st_size or (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
             raise Unreadable("changed while it was read; ingest again when it is complete")
         return data
 
 
-def _said(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return error.strerror or str(error)

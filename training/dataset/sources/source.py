@@ -34,7 +34,7 @@ class Source(Protocol):
     """Photos, by name, in an order that need not be the same next time."""
 
     def count(self) -> int | None:
-        """How many things a pass will yield, for the progress; None where that would cost a pass."""
+        """How many things a pass will yield, for the progress; None if that would cost a pass."""
         ...
 
     def __iter__(self) -> Iterator[Candidate | SkippedFile]:

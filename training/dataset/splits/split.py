@@ -39,7 +39,7 @@ def split_of(seed: int, group: str) -> Split:
 
 
 def camera_of(photo: Photo) -> str | None:
-    """The camera that took a photo; None where the group is only the hash of a burst's first photo."""
+    """The camera that took a photo; None if the group is only the hash of a burst's first photo."""
     return None if _HASH.fullmatch(photo.group) else photo.group
 
 

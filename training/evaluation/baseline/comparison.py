@@ -1,4 +1,4 @@
-"""A model beside the one in force, on the same photos: those that the other one never learned from."""
+"""A model compared with the active one, on photos that the active one was not trained on."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -49,7 +49,7 @@ class Incumbent:
 class NotCompared:
     """The active version could not be asked about the test photos."""
 
-    version: int | None  # None where even that cannot be told
+    version: int | None  # None if even that cannot be told
     because: str
 
 
@@ -61,7 +61,7 @@ class Comparison:
     answer, and the figures are then of whatever photos are left.
     """
 
-    version: int | None  # None where nobody can tell which is in force
+    version: int | None  # None if nobody can tell which is in force
     photos: int  # that were compared
     left_out: int = 0  # test photos that the other model learned from
     copies: int = 0  # of these, those that it was trained on in other bytes
@@ -88,7 +88,7 @@ def find_incumbent(
     tried: npt.NDArray[np.intp],
     initial_weights: str | None = None,
 ) -> Incumbent | NotCompared | None:
-    """Let the active version answer the test photos; `pixels(size)` decodes them as it sees them.
+    """Classify the test photos with the active version; `pixels(size)` decodes them at its input size.
 
     None without one. `initial_weights` is the hash of the file that this model began with, `tried` are places of the
     photos that will be made worse, `picture` gives a photo's small picture (`copies.grid`). A version that cannot be

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from imaging import PhotoError
 from registry.errors import ObjectMissing
-from registry.layout import photo_key
+from registry.layout.data_lake import photo_key
 from registry.store.object_store import ObjectStore
 from registry.version import Version
 from registry.versions.catalog import Catalog
@@ -137,7 +137,7 @@ class SeenPhotos:
         """Returns the newest version that has this file; damaged ones are skipped."""
         if sha256 is None:
             return None
-        versions = reversed(self._catalog.recent(len(self._catalog.numbers())))
+        versions = reversed(self._catalog.readable())
         return next((each for each in versions if sha256 in {file.sha256 for file in each.files}), None)
 
 

@@ -17,7 +17,7 @@ from training.evaluation.figures.calibration import Probabilities
 from training.evaluation.figures.reliability import BINS, Bin, bin_of, calibration_error, reliability
 from training.evaluation.figures.robustness import CorruptedAnswers, curves, lost, try_corruptions, try_harmless
 from training.evaluation.figures.significance import holm, mcnemar, mean_difference_interval, paired_interval
-from training.evaluation.figures.slices import LEAST_PHOTOS, SIGNIFICANT, partitions
+from training.evaluation.figures.slices import SIGNIFICANT, large_partitions
 from training.networks.export import Pixels
 
 _RESAMPLES: Final = 1000
@@ -123,7 +123,7 @@ class SideBySide:
     bins: tuple[Bin, ...]
     bins_theirs: tuple[Bin, ...]
     tried: int  # photos that were made worse
-    worse: Worse | None  # what that did to both; None where none was made worse
+    worse: Worse | None  # what that did to both; None if none was made worse
     slices: tuple[SliceComparison, ...]  # the worst for this model first
     lost: tuple[Flip, ...]  # only the other is right
     gained: tuple[Flip, ...]  # only this one is right
@@ -146,7 +146,7 @@ def compare_figures(
     inside = np.flatnonzero(incumbent.unseen[tries.places])
     worse = None
     if incumbent.classify and len(inside):
-        more, worse = _made_worse(incumbent.classify, incumbent.tried, model, truth, tries, inside, seed)
+        more, worse = _corrupted(incumbent.classify, incumbent.tried, model, truth, tries, inside, seed)
         figures += more
     shown = [photos[int(place)] for place in fair]
     return SideBySide(
@@ -201,7 +201,7 @@ def _gaps(probabilities: Probabilities, truth: Classes) -> npt.NDArray[np.float6
     return gaps
 
 
-def _made_worse(
+def _corrupted(
     classify: Classify,
     pixels: Pixels,
     model: Model,
@@ -210,7 +210,7 @@ def _made_worse(
     inside: npt.NDArray[np.intp],
     seed: int,
 ) -> tuple[list[Figure], Worse]:
-    """Let prod's version answer the same photos, `pixels` at its own size, made worse by the same draws.
+    """Classify the same corrupted photos with prod's version; `pixels` are at its input size.
 
     `inside` are places among the tried photos of those that it never learned from.
     """
@@ -253,7 +253,7 @@ def _kept(classify: Classify, pixels: Pixels) -> Right:
 
 
 def _slices(photos: Sequence[Photo], right: Right, theirs: Right) -> tuple[SliceComparison, ...]:
-    parts = [part for part in partitions(photos) if LEAST_PHOTOS <= part[2].sum() < len(photos)]
+    parts = large_partitions(photos)
     alone = [
         mcnemar(int((right & ~theirs & inside).sum()), int((theirs & ~right & inside).sum())) for *_, inside in parts
     ]

@@ -42,7 +42,7 @@ class Slice:
 
 def measure_slices(photos: Sequence[Photo], right: npt.NDArray[np.bool_]) -> tuple[Slice, ...]:
     """Slice the photos by every column that can slice them; by column, then as the values are ordered."""
-    found = [part for part in partitions(photos) if LEAST_PHOTOS <= part[2].sum() < len(photos)]
+    found = large_partitions(photos)
     counts = [(int(right[inside].sum()), int(inside.sum())) for _, _, inside in found]
     hits, total = int(right.sum()), len(photos)
     p_values = holm([fisher(of - good, of, total - of - (hits - good), total - of) for good, of in counts])
@@ -85,6 +85,11 @@ def partitions(photos: Sequence[Photo]) -> list[Part]:
         elif all(isinstance(value, int | float) for value in known):
             found += _by_thirds(column, [np.nan if value is None else value for value in values])
     return sorted(found, key=lambda part: part[0])
+
+
+def large_partitions(photos: Sequence[Photo]) -> list[Part]:
+    """Returns the partitions with at least `LEAST_PHOTOS` photos, except those that contain all photos."""
+    return [part for part in partitions(photos) if LEAST_PHOTOS <= part[2].sum() < len(photos)]
 
 
 def _columns(photo: Photo) -> dict[str, Any]:

@@ -183,8 +183,8 @@ def small_multiples(curves: Curves, start: float, *, other: Curves | None = None
         parts.append(_text(left + side, top - 8, end, "end"))
     rows = -(-len(curves) // columns)
     box = (-4, -26, columns * (side + gap) - gap + 8, rows * (side / 2 + 52) - 14)
-    said = "Accuracy from 0 to 100 % over severity 0 to 5, for each corruption"
-    return _svg(box, said if other is None else f"{said}, of both versions", parts)
+    sentence = "Accuracy from 0 to 100 % over severity 0 to 5, for each corruption"
+    return _svg(box, sentence if other is None else f"{sentence}, of both versions", parts)
 
 
 @dataclass(frozen=True, kw_only=True)

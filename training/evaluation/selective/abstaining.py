@@ -140,7 +140,7 @@ def measure_model(
 ) -> AbstentionFigures | None:
     """Returns the figures of test photos, of their groups left out, and of pictures of none of the classes.
 
-    None where the version cannot abstain, or no test photo shows a visitor. `exported` has the finished file.
+    None if the version cannot abstain, or no test photo shows a visitor. `exported` has the finished file.
     """
     abstention = calibrated.abstention
     shown = np.flatnonzero(_shows_visitor(exported.labels, test.targets.numpy()))

@@ -46,7 +46,7 @@ class LeftOut:
     fold_of: dict[str, int]  # group -> its fold
     layer: LinearLayer | None
     strangeness: Numbers  # [N], of the photos that all was learned from, each by what did not see its fold
-    probabilities: Numbers | None  # [N, classes], likewise; None where the linear layer cannot be learned again
+    probabilities: Numbers | None  # [N, classes], likewise; None if the linear layer cannot be learned again
 
     @classmethod
     def learn(

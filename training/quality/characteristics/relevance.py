@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.dataset.manifest import Photo
+from training.quality.characteristics.appearance import Appearance
 from training.quality.characteristics.similarity import strangeness, strangers
 from training.quality.characteristics.texture import LEAST, oddness
 from training.quality.findings import Characteristic, Concern, Finding, Name, Table, finding, share
@@ -19,18 +20,18 @@ BLURRED: Final = 0.0005  # sharpness below it (`imaging.measures`)
 DARK: Final = 0.08  # mean luma below it
 OVEREXPOSED: Final = 0.9  # mean luma above it
 TINY: Final = 64  # pixels of the shorter side below it
-GREY: Final = 0.01  # mean distance of the channels from their mean below it
+GREY: Final = 0.01  # colour (`Appearance`) below it
 
 
 def relevance(
     photos: Sequence[Photo],
     *,
-    pixels: npt.NDArray[np.uint8] | None = None,
+    appearance: Appearance | None = None,
     embeddings: Numbers | None = None,
 ) -> Characteristic:
     """Find photos that show little, or are like no others.
 
-    `pixels` [N, S, S, 3] tell grey ones and what is built like no photo, `embeddings` [N, d] what shows something else.
+    `appearance` tells grey ones and what is built like no photo, `embeddings` [N, d] what shows something else.
     """
     measures: dict[str, float] = {}
     found: list[Finding] = []
@@ -47,14 +48,14 @@ def relevance(
         add_finding(name, title, "Exclude photos that nobody could label; check a camera with many of them.", concerns)
         unclear.update(photo.sha256 for photo in these)
     measures["unclear"] = share(len(unclear), len(photos))
-    if pixels is not None:
-        colour = _colourfulness(pixels)
-        these = [_concern(photos[n], "without colour") for n in map(int, np.flatnonzero(colour < GREY))]
+    if appearance is not None:
+        grey = np.flatnonzero(appearance.colour < GREY)
+        these = [_concern(photos[n], "without colour") for n in map(int, grey)]
         add_finding(
             "greyscale", "Without colour", "Nights by infra-red are like this. Both classes should have them.", these
         )
         measures["greyscale"] = share(len(these), len(photos))
-    unlike = None if pixels is None or len(photos) < LEAST else _odd(photos, pixels)
+    unlike = None if appearance is None or len(photos) < LEAST else _odd(photos, appearance)
     if embeddings is not None:
         distances = strangeness(embeddings)
         known = {concern.sha256 for concern in unlike or []}
@@ -95,8 +96,8 @@ _UNCLEAR: Final[tuple[tuple[str, str, Callable[[Photo], float], Callable[[Photo]
 """Finding, title, measure (lowest first), which photos, how the measure is called."""
 
 
-def _odd(photos: Sequence[Photo], pixels: npt.NDArray[np.uint8]) -> list[Concern]:
-    distances = oddness(pixels)
+def _odd(photos: Sequence[Photo], appearance: Appearance) -> list[Concern]:
+    distances = oddness(appearance.texture)
     usual = np.median(distances)
     return [
         _concern(photos[n], f"built like no other: distance {distances[n]:.1f}; usual {usual:.1f}")
@@ -124,12 +125,3 @@ def _distance(photo: Photo, distances: Numbers, place: np.intp) -> Concern:
 
 def _concern(photo: Photo, why: str) -> Concern:
     return Concern(key=photo.key, sha256=photo.sha256, label=photo.label, why=why)
-
-
-def _colourfulness(pixels: npt.NDArray[np.uint8]) -> Numbers:
-    """Mean distance of the channels from their mean, photo by photo so that memory stays small."""
-    found = np.empty(len(pixels), dtype=np.float32)
-    for place, each in enumerate(pixels):
-        rgb = each.astype(np.float32) / 255
-        found[place] = np.abs(rgb - rgb.mean(axis=2, keepdims=True)).mean()
-    return found

@@ -25,7 +25,6 @@ _COLUMNS: Final = 4096
 _COSINES: Final = _ROWS * _COLUMNS
 """Cosines in memory at a time: 16 MB, however many photos there are."""
 _FAR: Final = 3.0
-_SIDE: Final = 16
 _EACH: Final = 3
 
 
@@ -69,14 +68,15 @@ def strangers(distances: Numbers) -> npt.NDArray[np.intp]:
 def alike_across_splits(
     photos: Sequence[Photo],
     embeddings: Numbers,
-    pixels: npt.NDArray[np.uint8],
+    small: Numbers,
     *,
     alike: float = ALIKE,
     looks: float = LOOKS,
 ) -> list[SimilarPair]:
     """Pairs in different splits whose embeddings nearly agree and which look the same, mirrored or not; nearest first.
 
-    `pixels` [N, S, S, 3]. Of one photo's pairs the nearest three are found; of equally near ones, the first by place.
+    `small` [N, 16, 16] as in `Appearance`. Of one photo's pairs the nearest three are found; of equally near ones, the
+    first by place.
     """
     splits = np.array([list(Split).index(photo.split) for photo in photos])
     found: list[SimilarPair] = []
@@ -89,7 +89,7 @@ def alike_across_splits(
             cosines, nearest = _nearest(embeddings, rows, there, alike)
             for row, column in zip(*np.nonzero(nearest >= 0), strict=True):
                 one, other = int(rows[row]), int(nearest[row, column])
-                same = resemblance(pixels[one], pixels[other])
+                same = resemblance(small[one], small[other])
                 if same >= looks:
                     cosine = round(float(cosines[row, column]), 4)
                     found.append(SimilarPair(one=one, other=other, cosine=cosine, looks=round(same, 4)))
@@ -124,17 +124,9 @@ def _nearest(embeddings: Numbers, rows: Places, there: Places, alike: float) -> 
     return best, places
 
 
-def resemblance(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
-    """Correlation of two pictures [S, S, 3], made small and grey, -1 to 1; the better of upright and mirrored."""
-    first, second = _small(one), _small(other)
-    return max(_correlation(first, second), _correlation(first, second[:, ::-1]))
-
-
-def _small(pixels: npt.NDArray[np.uint8]) -> Numbers:
-    """Mean brightness of 16×16 places."""
-    side = pixels.shape[0] // _SIDE * _SIDE
-    grey = pixels[:side, :side].astype(np.float32).mean(axis=2)
-    return grey.reshape(_SIDE, side // _SIDE, _SIDE, side // _SIDE).mean(axis=(1, 3))
+def resemblance(one: Numbers, other: Numbers) -> float:
+    """Correlation of two grey thumbnails [S, S], -1 to 1; the higher of upright and mirrored."""
+    return max(_correlation(one, other), _correlation(one, other[:, ::-1]))
 
 
 def _correlation(one: Numbers, other: Numbers) -> float:

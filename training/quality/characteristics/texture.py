@@ -22,9 +22,8 @@ LEAST: Final = 100
 _ROWS: Final = 1024
 
 
-def oddness(pixels: npt.NDArray[np.uint8]) -> Numbers:
-    """Distance [N] of photos [N, S, S, 3] from how most are built, in standard deviations."""
-    found = _statistics(pixels)
+def oddness(found: Numbers) -> Numbers:
+    """Distance [N] of each photo's `statistics` from those of most photos, in standard deviations."""
     away = np.abs(found - np.median(found, axis=0))
     distances = (away / np.maximum(np.median(away, axis=0), 1e-3)).max(axis=1)  # each separately, to begin with
     for _ in range(_STEPS):
@@ -39,8 +38,10 @@ def _distances(points: Numbers, usual: Numbers) -> Numbers:
     return np.linalg.norm(whitened, axis=0).astype(np.float32)
 
 
-def _statistics(pixels: npt.NDArray[np.uint8]) -> Numbers:
-    """Logarithms of contrast, and of the mean change between neighbours, across and down, at several scales."""
+def statistics(pixels: npt.NDArray[np.uint8]) -> Numbers:
+    """Returns seven numbers for each of photos [N, S, S, 3]: logarithms of contrast, and of the mean change between
+    neighbours, across and down, at several scales.
+    """
     return np.concatenate([_of_some(pixels[start : start + _ROWS]) for start in range(0, len(pixels), _ROWS)])
 
 

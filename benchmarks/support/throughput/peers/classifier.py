@@ -25,7 +25,7 @@ def decode(photo: bytes) -> np.ndarray:
 
 
 class Classifier:
-    """The model, and the answer that it gives."""
+    """The model and its response."""
 
     def __init__(self) -> None:
         options = onnxruntime.SessionOptions()
@@ -38,12 +38,12 @@ class Classifier:
         return self._session.run(["probabilities"], {"image": pixels[np.newaxis]})[0][0]
 
     def classify(self, photo: bytes) -> dict:
-        """The whole way."""
+        """Returns the response for a photo's bytes."""
         return answer(self.scores(decode(photo)))
 
 
 def answer(scores: np.ndarray) -> dict:
-    """What petpark answers, without what it says of the version."""
+    """Returns petpark's response without its version fields."""
     return {
         "label": LABELS[int(scores.argmax())],
         "probabilities": dict(zip(LABELS, scores.tolist(), strict=True)),

@@ -12,7 +12,7 @@ class Pets(Model):
         self.load()
 
     def __reduce__(self):
-        return Pets, (self.name,)  # its worker processes load it anew
+        return Pets, (self.name,)  # each worker process loads it again
 
     def load(self) -> bool:
         self.classifier = Classifier()

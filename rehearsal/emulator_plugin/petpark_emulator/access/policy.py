@@ -73,7 +73,7 @@ class Statement:
     conditions: tuple[Condition, ...]
 
     def applies(self, request: Request) -> bool:
-        """Whether the statement is about `request`, whoever makes it."""
+        """Whether the statement is about `request`, for any caller."""
         try:
             return (
                 self.actions.covers(request.action.lower(), request.context)

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def apply() -> None:
-    """Let fleets launch by RunInstances; to be called when launch templates and instances are whole."""
+    """Make fleets launch instances with RunInstances. Apply after the patches of launch templates and instances."""
     from moto.ec2.models.fleets import Fleet
 
     fleet: Any = Fleet

@@ -6,9 +6,10 @@ thread looks twice a second. Targets: Step Functions, SQS and SNS; retries and f
 
 import logging
 import re
+import secrets
 import threading
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -43,6 +44,24 @@ def next_time(expression: str, timezone: str, now: float) -> float:
     return now + table.next(now=datetime.fromtimestamp(now, zone), default_utc=True)
 
 
+def filled(text: str, when: float, execution: str = "") -> str:
+    """An input with the time of its schedule, and the id of the call.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+    """
+    time_ = f"{datetime.fromtimestamp(when, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return text.replace("<aws.scheduler.scheduled-time>", time_).replace("<aws.scheduler.execution-id>", execution)
+
+
+def first_time(expression: str, timezone: str, now: float, start: float | None) -> float:
+    """When a schedule that is new at `now` fires first: a rate without a start date at once.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#rate-based
+    """
+    since = max(now, start or 0.0)
+    return since if expression.startswith("rate(") else next_time(expression, timezone, since)
+
+
 def _run() -> None:
     from moto.scheduler.models import scheduler_backends
 
@@ -62,24 +81,25 @@ def _run() -> None:
 
 def _look_at(schedule: Any, group: Any, due: dict[tuple[str, str, float], float], account: str, region: str) -> None:
     now = time.time()
-    # A changed schedule starts anew.
+    # A changed schedule restarts.
     key = (schedule.arn, schedule.schedule_expression, schedule.last_modified_date)
-    when = due.setdefault(key, next_time(schedule.schedule_expression, schedule.schedule_expression_timezone, now))
+    expression, timezone = schedule.schedule_expression, schedule.schedule_expression_timezone
+    if key not in due:
+        due[key] = first_time(expression, timezone, now, float(schedule.start_date or 0))
+    when = due[key]
     if schedule.state != "ENABLED" or now < when:
         return
-    once = schedule.schedule_expression.startswith("at(")
-    due[key] = (
-        float("inf") if once else next_time(schedule.schedule_expression, schedule.schedule_expression_timezone, now)
-    )
-    _call(schedule.target, account, region)
+    once = expression.startswith("at(")
+    due[key] = float("inf") if once else next_time(expression, timezone, now)
+    _call(schedule.target, account, region, when)
     if once and schedule.action_after_completion == "DELETE":
         group.schedules.pop(schedule.name, None)
 
 
-def _call(target: dict[str, Any], account: str, region: str) -> None:
+def _call(target: dict[str, Any], account: str, region: str, when: float) -> None:
     from localstack.aws.connect import connect_to
 
-    arn, text = target["Arn"], target.get("Input") or "{}"
+    arn, text = target["Arn"], filled(target.get("Input") or "{}", when, secrets.token_hex(8))
     clients = connect_to(aws_access_key_id=account, region_name=region)
     service, name = arn.split(":")[2], arn.rsplit(":", 1)[-1]
     if service == "states":

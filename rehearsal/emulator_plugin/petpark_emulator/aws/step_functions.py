@@ -2,9 +2,14 @@
 
 - A retried task with a token gets a new token; what the earlier attempt's worker reports is refused. LocalStack hands
   the same token out again together with the outcome it already has.
+- Answers and heartbeats are taken while another execution starts. LocalStack reads its definition first, for seconds if
+  it is long, and answers them with InternalError meanwhile.
+- A task without a heartbeat fails with `States.HeartbeatTimeout`, which a `Catch` may name. LocalStack says
+  `States.Timeout`, as for a task that takes too long.
 - StopExecution ends an execution that waits for a token, as ABORTED. LocalStack waits for the token first and then
   calls the execution failed.
 - `aws-sdk:ec2:runInstances` takes user data that is base64 already. LocalStack encodes it once more.
+- A history comes in pages. LocalStack copies and sends all of it, however few events are requested.
 - JSONata works. LocalStack wants to download a Java runtime for it; here the `jsonata-python` package evaluates it.
 - JSONata has `$hash` and `$uuid`, `$parse` reads JSON, and texts may have quotes and line breaks.
 """
@@ -22,8 +27,11 @@ from typing import Any
 def apply() -> None:
     """Fix the Step Functions interpreter; to be called before its first state machine runs."""
     _give_each_attempt_its_token()
+    _name_heartbeat_timeouts()
+    _begin_executions_whole()
     _end_waiting_executions()
     _pass_user_data_as_given()
+    _page_histories()
     _evaluate_jsonata_in_python()
 
 
@@ -50,6 +58,46 @@ def _give_each_attempt_its_token() -> None:
                 endpoint.report(CallbackConsumerTimeout())
 
     StateTaskServiceCallback._evaluate_with_timeout = evaluate_with_timeout
+
+
+def _name_heartbeat_timeouts() -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
+    from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name import StatesErrorName
+    from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name_type import (
+        StatesErrorNameType,
+    )
+    from localstack.services.stepfunctions.asl.component.state.state_execution.state_task.service.state_task_service_callback import (  # noqa: E501
+        StateTaskServiceCallback,
+    )
+    from localstack.services.stepfunctions.asl.eval.callback.callback import HeartbeatTimeoutError
+
+    original = StateTaskServiceCallback._from_error
+    name = StatesErrorNameType.StatesHeartbeatTimeout
+
+    @wraps(original)
+    def from_error(self: Any, env: Any, ex: Exception) -> Any:
+        event: Any = original(self, env, ex)
+        if isinstance(ex, HeartbeatTimeoutError):
+            event.error_name = StatesErrorName(typ=name)
+            event.event_details["taskTimedOutEventDetails"]["error"] = name.to_name()
+        return event
+
+    StateTaskServiceCallback._from_error = from_error
+
+
+def _begin_executions_whole() -> None:
+    from localstack.services.stepfunctions.backend.execution_worker import ExecutionWorker
+
+    worker: Any = ExecutionWorker
+    begin, make = worker.__init__, worker._get_evaluation_environment
+
+    @wraps(begin)
+    def begin_whole(self: Any, *args: Any, **kwargs: Any) -> None:
+        begin(self, *args, **kwargs)
+        self.env = make(self)
+
+    worker.__init__ = begin_whole
+    worker._get_evaluation_environment = lambda self: self.env
 
 
 def _end_waiting_executions() -> None:
@@ -103,6 +151,44 @@ def _pass_user_data_as_given() -> None:
     StateTaskServiceAwsSdk._eval_service_task = eval_service_task
 
 
+def _page_histories() -> None:
+    from localstack.aws.skeleton import ServiceRequestDispatcher
+    from localstack.services.stepfunctions.asl.eval.event.event_manager import EventManager
+
+    dispatcher: Any = ServiceRequestDispatcher
+    original = dispatcher.__call__
+
+    @wraps(original)
+    def call(self: Any, context: Any, request: Any) -> Any:
+        answer = original(self, context, request)
+        if self.operation != "GetExecutionHistory":
+            return answer
+        events, following = page(
+            answer["events"], size=request.get("maxResults") or HISTORY_PAGE, token=request.get("nextToken")
+        )
+        return {"events": events, **({"nextToken": following} if following else {})}
+
+    def shallow(self: Any) -> list[Any]:
+        """A shallow copy suffices: an event does not change once it is in the list."""
+        with self._mutex:
+            return list(self._history_event_list)
+
+    dispatcher.__call__ = call  # patching the provider's method has no effect: its table of operations exists already
+    manager: Any = EventManager
+    manager.get_event_history = shallow
+
+
+def page(events: list[dict[str, Any]], *, size: int, token: str | None) -> tuple[list[dict[str, Any]], str | None]:
+    """One page of a history in the requested order, and the token of the next: the id of the last event in this one.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html
+    """
+    ids = [str(event["id"]) for event in events]
+    first = 0 if token is None else ids.index(token) + 1
+    following = first + size
+    return events[first:following], ids[following - 1] if following < len(events) else None
+
+
 def _evaluate_jsonata_in_python() -> None:
     from jsonata import Jsonata
     from localstack.services.stepfunctions.asl.component.intrinsic import jsonata as functions
@@ -134,6 +220,9 @@ def _hash(value: Any, algorithm: str) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return hashlib.new(algorithm.replace("-", "").lower(), text.encode()).hexdigest()
 
+
+HISTORY_PAGE = 100
+"""Default number of events per page of a history."""
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html#jsonata-functions-provided-by-sfn
 FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from petpark.commands.operations.rehearse import forecast, say_unless_at_the_end
+from petpark.commands.operations.rehearse import report_unless_at_exit
+from rehearsal.scenario import forecast
 from rehearsal.scenario.growing_dataset import LEAST, count, early
 from rehearsal.scenario.scenario_options import ScenarioOptions
 from tests.petpark.conftest import Run
@@ -79,12 +80,14 @@ def test_photos_trained_from_scratch_go_on_from_the_first_weights_gently(tmp_pat
     assert (drawn.grows, drawn.parameters(2).learning_rate) == (False, 0.0001)
 
 
-def test_a_rehearsal_says_beforehand_how_long_it_will_take(tmp_path: Path) -> None:
+def test_a_rehearsal_first_says_how_long_it_will_take(tmp_path: Path) -> None:
     many = ScenarioOptions.of_photos(folder(tmp_path / "many", cat=LEAST, dog=LEAST))
-    assert f"{2 * LEAST} photos: some " in forecast(many)
-    assert "a linear layer on a network pretrained on ImageNet: half of them, then all" in forecast(many)
+    assert f"{2 * LEAST} photos: about " in forecast.sentence(many)
+    assert "a linear layer on a network pretrained on ImageNet: half of them, then all" in forecast.sentence(many)
     few = ScenarioOptions.of_photos(folder(tmp_path / "few", cat=6, dog=6), "few-photos")
-    assert "from scratch by recipe few-photos: all of them, twice" in forecast(few)
+    assert "from scratch by recipe few-photos: all of them, twice" in forecast.sentence(few)
+    assert forecast.seconds(few) < forecast.seconds(many)
+    assert "600 generated photos: about " in forecast.sentence(ScenarioOptions(photo_count=600))
 
 
 def test_ending_a_rehearsal_that_does_not_run_says_so(run: Run, tmp_path: Path) -> None:
@@ -111,7 +114,7 @@ def end_of(error: Exception) -> threading.ExceptHookArgs:
 def test_a_deployment_that_is_left_behind_says_nothing_of_the_end_of_the_process(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    say_unless_at_the_end(end_of(RuntimeError("cannot schedule new futures after shutdown")))
+    report_unless_at_exit(end_of(RuntimeError("cannot schedule new futures after shutdown")))
     assert capsys.readouterr().err == ""
-    say_unless_at_the_end(end_of(RuntimeError("something else")))
+    report_unless_at_exit(end_of(RuntimeError("something else")))
     assert "RuntimeError: something else" in capsys.readouterr().err

@@ -64,7 +64,7 @@ def exported(deployment: Deployment, *, others: Mapping[str, Deployment]) -> dic
 
 
 def answer(token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What AWS says to a data source, as in the other tests of the program."""
+    """AWS's response to a data source, as in the other tests of the program."""
     return Cloud({}).call(mocks.MockCallArgs(token=token, args=dict(arguments), provider=""))[0]
 
 

@@ -38,6 +38,7 @@ def state(**facts: Any) -> str:
     return json.dumps({"version": 3, "deployment": {"resources": [stack, gone]}, **facts})
 
 
+@pytest.mark.slow  # starts a process
 @pytest.mark.usefixtures("cloud")
 def test_a_record_has_the_state_the_answers_and_the_registry(
     project: Path, run: Run, place: Place, publish: Any
@@ -67,6 +68,7 @@ def test_a_record_has_the_state_the_answers_and_the_registry(
     assert (project / "record.json").read_text() == text, "the same state gives the same bytes"
 
 
+@pytest.mark.slow  # starts a process
 @pytest.mark.usefixtures("cloud")
 def test_a_program_that_fails_is_not_recorded(project: Path, run: Run) -> None:
     (project / "state.json").write_text(state())

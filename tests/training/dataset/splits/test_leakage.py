@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from imaging import perceptual_hash
-from registry.layout import manifest_key
+from registry.layout.data_lake import manifest_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from tests.training.dataset.splits.test_split_assignment import SCENE, flipped

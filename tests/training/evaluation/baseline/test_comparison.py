@@ -15,7 +15,8 @@ from imaging import perceptual_hash
 from registry.channels.channel import Channel
 from registry.encoding import sha256_hex
 from registry.errors import HistoryBroken, StoreUnavailable
-from registry.layout import blob_key, photo_key, version_key
+from registry.layout.data_lake import photo_key
+from registry.layout.model_store import blob_key, version_key
 from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from registry.versions.catalog import Catalog

@@ -55,7 +55,7 @@ class Halves:
         return sure(((right > left) & (pixels.mean(axis=(1, 2, 3)) >= self.least)).astype(int))
 
 
-def beside(
+def compared(
     ours: Numbers,
     theirs: Numbers,
     unseen: np.ndarray | None = None,
@@ -92,7 +92,7 @@ def wrong_at(*places: int) -> np.ndarray:
 
 
 def test_figures_of_both_are_of_the_same_photos_with_the_interval_of_their_difference():
-    found = beside(sure(wrong_at(0, 2, 4)), sure(wrong_at(0, *range(1, 40, 2))))
+    found = compared(sure(wrong_at(0, 2, 4)), sure(wrong_at(0, *range(1, 40, 2))))
     told = figures(found)
     assert (told["accuracy"].photos, told["accuracy"].ours, told["accuracy"].theirs) == (80, 77 / 80, 59 / 80)
     assert told["accuracy"].verdict == "better"
@@ -109,7 +109,7 @@ def test_figures_of_both_are_of_the_same_photos_with_the_interval_of_their_diffe
 
 
 def test_a_slice_differs_only_beyond_luck_over_all_slices():
-    found = beside(sure(wrong_at(*range(40, 52))), sure(TRUTH))
+    found = compared(sure(wrong_at(*range(40, 52))), sure(TRUTH))
     assert found is not None
     told = {(each.column, each.value): each for each in found.slices}
     lawn, gate = told["group", "lawn"], told["group", "gate"]
@@ -117,7 +117,7 @@ def test_a_slice_differs_only_beyond_luck_over_all_slices():
     assert (gate.difference, gate.verdict, gate.p_value) == (0, "", 1)
     assert found.slices[0] is lawn  # the worst first
     assert lawn.interval[1] < 0
-    few = beside(sure(wrong_at(40, 41, 42, 43, 44, 45)), sure(TRUTH))
+    few = compared(sure(wrong_at(40, 41, 42, 43, 44, 45)), sure(TRUTH))
     assert few is not None
     assert {each.verdict for each in few.slices} == {""}  # p is 0.03 by itself, and there are several
     assert 0.03 < next(each.p_value for each in few.slices if each.value == "lawn") < 1
@@ -126,7 +126,7 @@ def test_a_slice_differs_only_beyond_luck_over_all_slices():
 @pytest.mark.parametrize(("ours", "theirs", "verdict"), [(0.75, 0.99, "better"), (0.99, 0.75, "worse"), (0.9, 0.9, "")])
 def test_confidence_is_compared_by_its_distance_from_accuracy(ours: float, theirs: float, verdict: str):
     answers = wrong_at(*range(0, 80, 4))  # three of four are right
-    figure = figures(beside(sure(answers, ours), sure(answers, theirs)))["distance of confidence from accuracy"]
+    figure = figures(compared(sure(answers, ours), sure(answers, theirs)))["distance of confidence from accuracy"]
     assert (figure.ours, figure.theirs) == (
         pytest.approx(abs(ours - 0.75), abs=1e-6),
         pytest.approx(abs(theirs - 0.75), abs=1e-6),
@@ -138,7 +138,7 @@ def test_confidence_is_compared_by_its_distance_from_accuracy(ours: float, their
 
 def test_a_model_beside_itself_differs_in_nothing():
     same = Knows(wrong_at(1, 2, 3))
-    found = beside(sure(same.answers), sure(same.answers), model=same, other=same)
+    found = compared(sure(same.answers), sure(same.answers), model=same, other=same)
     assert {figure.difference for figure in figures(found).values()} == {0}
     assert {figure.verdict for figure in figures(found).values()} == {""}
     assert found is not None
@@ -149,7 +149,7 @@ def test_a_model_beside_itself_differs_in_nothing():
 
 def test_what_worse_pictures_cost_is_compared_on_the_same_pictures():
     ours, theirs = Halves(), Halves(least=100)
-    found = beside(sure(TRUTH), sure(TRUTH), model=ours, other=theirs)
+    found = compared(sure(TRUTH), sure(TRUTH), model=ours, other=theirs)
     told = figures(found)["accuracy lost when pictures get worse"]
     assert told.ours < told.theirs
     assert told.verdict == "better"
@@ -167,18 +167,18 @@ def test_exchanged_models_exchange_signs_and_photos_that_the_other_learned_from_
     rows: list[tuple[int, int, bool]],
 ):
     ours, theirs, unseen = (np.array(column) for column in zip(*rows, strict=True))
-    found = beside(sure(ours), sure(theirs), unseen)
+    found = compared(sure(ours), sure(theirs), unseen)
     if not unseen.any():
         assert found is None
         return
     assert found is not None
-    back = beside(sure(theirs), sure(ours), unseen)
+    back = compared(sure(theirs), sure(ours), unseen)
     assert back is not None
     for one, other in zip(found.figures, back.figures, strict=True):
         assert one.difference == pytest.approx(-other.difference)
         assert one.interval == pytest.approx((-other.interval[1], -other.interval[0]), abs=1e-9)
     assert [each.key for each in found.lost] == [each.key for each in back.gained]
-    hidden = beside(sure(np.where(unseen, ours, 1 - ours)), sure(np.where(unseen, theirs, 0)), unseen)
+    hidden = compared(sure(np.where(unseen, ours, 1 - ours)), sure(np.where(unseen, theirs, 0)), unseen)
     assert hidden == found
 
 
@@ -186,10 +186,10 @@ def test_nothing_is_made_worse_that_the_other_learned_from():
     model = Knows(TRUTH)
     unseen = np.ones(80, dtype=bool)
     unseen[TRIED[:30]] = False
-    found = beside(sure(TRUTH), sure(TRUTH), unseen, model=model, other=Knows(wrong_at(*TRIED[:30])))
+    found = compared(sure(TRUTH), sure(TRUTH), unseen, model=model, other=Knows(wrong_at(*TRIED[:30])))
     assert found is not None
     assert found.worse is not None
     assert (found.tried, found.worse.clean_theirs) == (10, 1)
-    none = beside(sure(TRUTH), sure(TRUTH), np.isin(np.arange(80), TRIED, invert=True), model=model, other=model)
+    none = compared(sure(TRUTH), sure(TRUTH), np.isin(np.arange(80), TRIED, invert=True), model=model, other=model)
     assert none is not None
     assert none.worse is None

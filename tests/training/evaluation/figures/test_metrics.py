@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.channel_policy import comparable
 from registry.intervals import wilson_interval
 from training.evaluation.figures.metrics import auroc, evaluate, mean_interval
 
@@ -109,3 +110,13 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order(those: list[int], others
     scores = np.array([*those, *others], np.float32)
     assert auroc(is_so, scores) == pytest.approx(won / (len(those) * len(others)))
     assert auroc(~is_so, scores) == pytest.approx(1 - auroc(is_so, scores))
+
+
+def test_a_channel_may_compare_every_figure_that_is_better_when_higher_and_no_other():
+    metrics = evaluate(np.array([0, 1, 1]), np.array([0, 1, 0]), ["cat", "red-panda"]).metrics()
+    highs = {name for name in metrics if name.endswith("_high")}
+    assert {name for name in metrics if not comparable(name)} == {*highs, "n"}
+    for name in ("calibration_error", "temperature", "slice_gap", "robustness_drop", "mcnemar_p", "acuracy", "recall_"):
+        assert not comparable(name)
+    for name in ("auroc_cat", "consistency", "consistency_low", "unseen_accuracy_camera"):
+        assert comparable(name)

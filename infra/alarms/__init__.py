@@ -1,0 +1,1 @@
+"""Alarms: rules, metrics, EventBridge rules and actions."""

@@ -1,0 +1,1 @@
+"""Actions of alarms and schedules, and the alarms on the pipeline itself."""

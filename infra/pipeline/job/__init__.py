@@ -1,0 +1,1 @@
+"""States of the state machine `job`, one module per phase."""

@@ -1,0 +1,1 @@
+"""Any error as operators see it: outcome, sentence, next step, exit code."""

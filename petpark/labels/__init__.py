@@ -1,0 +1,1 @@
+"""Delayed labels: samples of recorded predictions, the labelling page, and exports."""

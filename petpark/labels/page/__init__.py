@@ -1,0 +1,1 @@
+"""The files of the labelling page; `petpark.labels.server` serves them."""

@@ -1,0 +1,1 @@
+"""Render facts as HTML in three languages. Pure."""

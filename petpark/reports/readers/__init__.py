@@ -1,0 +1,1 @@
+"""Read facts from a deployed stack's stored data."""
