@@ -27,7 +27,7 @@ environment = $(1)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (
 # Two targets may fill the same environment, and uv is parallel by itself.
 .NOTPARALLEL:
 
-.PHONY: help linux setup setup-emulator deploy-setup preview-setup provider demo demo-down test test-fast mutants test-emulator check format docs-settings bench lock clean
+.PHONY: help linux setup setup-emulator deploy-setup preview-setup provider demo demo-down test test-fast chaos mutants test-emulator check format docs-settings bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ help: ## list the targets
 linux:
 	@[ "$$(uname -s)" = Linux ] || { echo "make $(MAKECMDGOALS): needs Linux; on a Mac, use a Linux virtual machine or container. For the commands that act on an AWS account, make deploy-setup is enough." >&2; exit 2; }
 
-setup: linux .venv/.ready .venv-emulator/.ready ## install the two environments from their locks
+setup: linux .venv/.ready .venv-emulator/.ready .venv/.compiled ## install the two environments from their locks
 
 deploy-setup: .venv/.deploy ## install what `pulumi` and the commands need, from its lock: some 370 MB, without PyTorch
 
@@ -55,14 +55,17 @@ demo: setup-emulator ## rehearse the lifecycle: PHOTOS=dir for your own photos, 
 demo-down: ## end a rehearsal that was kept running
 	@$(RUN) -m petpark rehearse down
 
-test: provider .tools/iam-simulate/.ready ## every test, with the embedded engine, and how long it took; WORKERS=1 if memory is short
+test: provider .tools/browser.ready .tools/iam-simulate/.ready ## every test, with the embedded engine, and how long it took; WORKERS=1 if memory is short
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 --durations-min=10
 
-test-fast: setup ## the tests that start no process, emulator or browser, deploy nothing and train nothing
+test-fast: setup ## the tests that start no process, emulator or browser, and deploy, train and export nothing
 	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow" --hypothesis-profile=quick
 
-mutants: setup .tools/mutants/.ready ## how many small faults in FOLDER=registry the fast tests find; SAMPLE=300 of them
-	@PYTHONPATH=.tools/mutants $(RUN) -m tests.mutants $(FOLDER) $(if $(SAMPLE),--sample $(SAMPLE))
+chaos: setup ## RUNS=50 trainings and pipelines with injected faults; SEED=1 sets the seed, FIRST=17 RUNS=1 repeats a run
+	@$(RUN) -m tests.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(FIRST),--first $(FIRST)) $(if $(PARALLEL),--parallel $(PARALLEL))
+
+mutants: setup .tools/mutants/.ready ## mutation testing: share of mutants of FOLDER=registry that fast tests kill; SAMPLE=300, SEED=16, MINUTES=4 limit it
+	@PYTHONPATH=.tools/mutants $(RUN) -m tests.mutants $(FOLDER) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 test-emulator: setup-emulator ## what petpark needs from an emulator: LocalStack, or EMULATOR=ministack|localemu
 	@$(RUN) -m pytest tests/rehearsal/emulator tests/rehearsal/test_emulators.py $(if $(EMULATOR),--emulator $(EMULATOR))
@@ -70,6 +73,7 @@ test-emulator: setup-emulator ## what petpark needs from an emulator: LocalStack
 check: setup $(ACTIONLINT) ## format, lint, types, import rules, workflows
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff check --quiet --preview --select RUF027 . # strings with braces that should be f-strings
 	@$(RUN) -m basedpyright --level error
 	@$(RUN) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
 	@.venv/bin/zizmor --offline --no-progress --quiet .github/workflows
@@ -105,14 +109,11 @@ $(UV): requirements/tools.txt
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
 	@touch $@
 
-# What runs is imported once, so that its bytecode is there before several processes need it: some 2,200 modules of
-# the 17,500 that are installed.
 .venv/.ready: requirements/development.txt pyproject.toml | $(UV)
 	@echo "setup 2/4  development environment (some 5 GB with PyTorch; a minute or two)"
 	@$(call environment,.venv)
 	@$(UV) pip sync --python .venv/bin/python --require-hashes requirements/development.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
-	@$(RUN) -c 'import infra.endpoint.kinds, infra.platform, petpark.__main__, rehearsal.run, serving.__main__, training.__main__'
 	@touch $@
 
 # The same environment as above, or a subset of it: the locks agree (tests/deployment), so neither target undoes the other.
@@ -131,6 +132,15 @@ $(UV): requirements/tools.txt
 	@$(UV) pip sync --python .venv-emulator/bin/python --require-hashes requirements/emulator.txt
 	@touch $@
 
+# Imports what commands, emulator and training use, so that bytecode is compiled once, before several processes need
+# it: about 2,200 of the 17,500 installed modules. The three imports run in parallel and take 16 s of CPU time in total.
+.venv/.compiled: .venv/.ready .venv-emulator/.ready
+	@$(RUN) -c 'import training.__main__, training.networks.export' & torch=$$!; \
+	  .venv-emulator/bin/python -c 'import localstack.runtime.main, localstack.services.s3.provider, localstack.services.stepfunctions.provider, moto.ec2.models' & emulator=$$!; \
+	  $(RUN) -c 'import infra.endpoint.kinds, infra.platform, petpark.__main__, rehearsal.run, serving.__main__'; \
+	  wait $$torch && wait $$emulator
+	@touch $@
+
 .venv-ministack/.ready .venv-localemu/.ready: .venv-%/.ready: requirements/%.txt | $(UV)
 	@echo "setup      environment of the emulator $*"
 	@$(call environment,.venv-$*)
@@ -146,6 +156,11 @@ $(UV): requirements/tools.txt
 # Beside the development environment, whose versions it is locked to.
 .tools/mutants/.ready: requirements/mutants.txt | $(UV)
 	@$(UV) pip install --quiet --python .venv/bin/python --target $(@D) --require-hashes --requirement requirements/mutants.txt
+	@touch $@
+
+# Tests of pages need Chromium: this machine's, Debian's package, or Playwright's download.
+.tools/browser.ready: | .venv/.ready
+	@$(RUN) -m tests.browser
 	@touch $@
 
 # A second evaluator of IAM policies, for tests only; Node.js is in .venv because the type checker runs on it.

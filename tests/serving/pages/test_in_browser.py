@@ -14,12 +14,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from registry.channel_policy import ChannelPolicy
-from registry.layout import api_keys_prefix
+from registry.layout.model_store import api_keys_prefix
 from serving.auth.key_log import KeyLog
 from serving.auth.key_record import ApiKey, KeyScope, hash_of, new_key
 from serving.pages import LANGUAGES, PAGES
+from tests.browser import chromium
 from tests.moto_cloud import MotoCloud
-from tests.serving.browser import chromium
 from tests.serving.park import photo, version_files
 from tests.serving.test_abstention import abstaining
 from tests.serving.test_process import Process, Registry, running
@@ -227,13 +227,12 @@ def test_what_is_no_photo_is_said_in_plain_words(page):
 
 
 def test_a_failure_of_the_endpoint_is_told(page):
-    page.route("**/v1/classify*", lambda route: route.abort())
+    problem = {"type": "/docs#internal", "detail": "the log has it under 7"}
+    failures = iter([lambda route: route.abort(), lambda route: route.fulfill(status=503, json=problem)])
+    page.route("**/v1/classify*", lambda route: next(failures)(route))
     page.goto("/")
     give(page, photo("red"))
     expect(page.locator("#answer .alarm")).to_contain_text("The endpoint does not respond")
-    page.unroute("**/v1/classify*")
-    problem = {"type": "/docs#internal", "detail": "the log has it under 7"}
-    page.route("**/v1/classify*", lambda route: route.fulfill(status=503, json=problem))
     give(page, photo("red"))
     expect(page.locator("#answer .alarm")).to_contain_text(
         "Internal error. See the endpoint’s log. the log has it under 7"
@@ -252,16 +251,18 @@ def test_a_photo_chosen_before_the_script_runs_is_classified(page):
 
 
 def test_a_page_whose_kept_language_cannot_be_had_speaks_the_one_it_came_in(page):
+    unreachable = False
+    page.route("**/pages/texts/*", lambda route: route.abort() if unreachable else route.continue_())
     page.goto("/")
     page.evaluate("localStorage.setItem('petpark-language', 'es')")
-    page.route("**/pages/texts/*", lambda route: route.abort())
+    unreachable = True
     page.reload()
     give(page, photo("red"))
     expect(page.locator("#answer")).to_contain_text("Answered by version 2")
     expect(page.get_by_label("Language")).to_have_value("en")
     page.get_by_label("Language").select_option("ca")
     expect(page.get_by_label("Language")).to_have_value("en")
-    page.unroute("**/pages/texts/*")
+    unreachable = False
     page.get_by_label("Language").select_option("ca")
     expect(page.locator("#answer")).to_contain_text("Ha respost la versió 2")
 
@@ -301,12 +302,11 @@ def test_cameras_show_frame_state_visits_and_latency_and_go_on_until_paused(page
 
 
 def test_without_an_agent_the_page_says_how_to_start_one(page):
-    page.route("**/v1/cameras", lambda route: route.fulfill(json={"agents": []}))
+    answer: dict[str, Any] = {"agents": []}
+    page.route("**/v1/cameras", lambda route: route.fulfill(json=answer))
     page.goto("/live")
     expect(page.locator("#none")).to_contain_text("petpark camera run --source")
-    page.unroute("**/v1/cameras")
-    away = {"agents": [{"error": "it does not answer (ConnectionRefusedError).", "cameras": []}]}
-    page.route("**/v1/cameras", lambda route: route.fulfill(json=away))
+    answer = {"agents": [{"error": "it does not answer (ConnectionRefusedError).", "cameras": []}]}
     expect(page.locator("#cameras")).to_contain_text("Camera agent unreachable: it does not answer")
 
 
