@@ -33,6 +33,9 @@ _ARGUMENTS: Final = (
 type Run = Callable[[Sequence[str]], bool]
 """Runs a command and returns whether it succeeded."""
 
+type Way = Sequence[Sequence[str]]
+"""The commands that install a browser."""
+
 
 class BrowserMissing(AssertionError):
     """There is no browser, or it does not start; the message says what to install."""
@@ -46,7 +49,7 @@ def chromium() -> Generator[Browser]:
         if not Path(path).exists():
             raise BrowserMissing(f"There is no browser on this machine. {ADVICE}")
         try:
-            browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+            browser = playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
         except Error as error:
             raise BrowserMissing(f"{path} does not start: {error.message}\n{ADVICE}") from error
         try:
@@ -60,8 +63,8 @@ def on_path() -> str | None:
     return next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
-def ways_to_install(*, root: bool, os_release: str) -> list[list[Sequence[str]]]:
-    """Returns the ways to install a browser, best first; each is a list of commands.
+def ways_to_install(*, root: bool, os_release: str) -> list[Way]:
+    """Returns the ways to install a browser, best first.
 
     Debian's package brings its libraries. Ubuntu's package of the same name needs snap, so there, as anywhere else,
     Playwright downloads its own build; as root it installs the libraries too.
@@ -75,7 +78,7 @@ def ways_to_install(*, root: bool, os_release: str) -> list[list[Sequence[str]]]
     return [[[*_APT, "update"], [*_APT, "install", "--yes", "--no-install-recommends", "chromium"]], own]
 
 
-def install(ways: list[list[Sequence[str]]], run: Run, starts: Callable[[], str]) -> str:
+def install(ways: Sequence[Way], run: Run, starts: Callable[[], str]) -> str:
     """Install a browser unless one starts. Returns why there is still none, or an empty string.
 
     `starts` returns why no browser starts.
