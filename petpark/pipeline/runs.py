@@ -120,13 +120,13 @@ def retry(target: Target, name: str) -> Started:
             next_step="petpark pipeline start --dataset SHA",
         )
     for number in range(2, MOST_RETRIES + 1):
-        begun = start(target, before.dataset, force=f"retry-{number}")
-        if begun.began:
-            return begun
-        if show(target, begun.name).status == _RUNNING:
+        started = start(target, before.dataset, force=f"retry-{number}")
+        if started.began:
+            return started
+        if show(target, started.name).status == _RUNNING:
             raise PipelineRunning(
-                f"Pipeline {begun.name} is already running, for the same dataset.",
-                next_step=f"petpark pipeline status {begun.name}",
+                f"Pipeline {started.name} is already running, for the same dataset.",
+                next_step=f"petpark pipeline status {started.name}",
             )
     raise PipelineNotStarted(
         f"Dataset {before.dataset[:12]} was retried {MOST_RETRIES} times.", next_step="petpark pipeline status"

@@ -133,8 +133,8 @@ class Records:
         study = self.study()
         newest = executions.newest(self.target, machines(self.target).study, self.name)
         at_work = frozenset(self._numbers(executions.running_names(self.target)))
-        begun = set(self._numbers(folders(self.store, JOBS, f"{self.name}-")))
-        for number in begun - self._results.keys():
+        started = set(self._numbers(folders(self.store, JOBS, f"{self.name}-")))
+        for number in started - self._results.keys():
             with suppress(ObjectMissing):
                 self._results[number] = self._result(number)
         first = self.first()
@@ -143,12 +143,12 @@ class Records:
             study=study,
             trials={},
             results=dict(self._results),
-            costs={number: self._cost(number, final=number in self._results) for number in sorted(begun)},
+            costs={number: self._cost(number, final=number in self._results) for number in sorted(started)},
             at_work=at_work,
-            lost={number: self._end(number, newest) for number in begun - at_work - self._results.keys()},
+            lost={number: self._end(number, newest) for number in started - at_work - self._results.keys()},
             running=None if newest is None else newest["status"] == "RUNNING",
         )
-        numbers = sorted({*plan(study, bare.ended()), *begun})
+        numbers = sorted({*plan(study, bare.ended()), *started})
         return replace(bare, trials={number: trial_of(study, first, number) for number in numbers})
 
     def table(self, look: StudyState | None = None) -> Table:

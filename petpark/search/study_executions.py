@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from petpark.errors import BudgetTooSmall, JobFinished, StudyCancelled, StudyRunning
 from petpark.jobs import executions, submission
-from petpark.jobs.execution_events import MoneySeen
+from petpark.jobs.execution_events import CostIncreased
 from petpark.jobs.executions import Execution, machines
 from petpark.search.records import Records, StudyState, rest
 from petpark.search.table import State, Table
@@ -18,7 +18,7 @@ from registry.layout.jobs import job_spec_key
 from registry.layout.workspace import trial_job
 
 if TYPE_CHECKING:
-    from petpark.jobs.submission import EpochSeen, ProgressSeen, Skipped
+    from petpark.jobs.submission import EpochFinished, ProgressReported, Skipped
     from petpark.targets.target import Target
     from training.job import JobResult
     from training.search.study import Trial
@@ -41,7 +41,7 @@ class RecordSeen:
     """A trial's job, or that of the best, wrote something down."""
 
     job: str
-    record: EpochSeen | ProgressSeen | Skipped
+    record: EpochFinished | ProgressReported | Skipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class StudyEnded:
     """Of the training of the best, where there was one."""
 
 
-type StudyEvent = TrialSeen | RecordSeen | MoneySeen | StudyEnded
+type StudyEvent = TrialSeen | RecordSeen | CostIncreased | StudyEnded
 
 
 def best_job(study: str) -> str:
@@ -157,7 +157,7 @@ def follow(
                 yield RecordSeen(job=job, record=record)
         if look.usd() > usd:
             usd = look.usd()
-            yield MoneySeen(usd=usd)
+            yield CostIncreased(usd=usd)
         if ended["status"] != "RUNNING":
             yield StudyEnded(
                 table=records.table(look),

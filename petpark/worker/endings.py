@@ -60,11 +60,11 @@ def of_result(result: JobResult) -> Ending:
     """What a stored result means. A refusal is a job that succeeded."""
     if result.status == "succeeded":
         return Ending(job=result.job)
-    said = f"{result.error or result.status}: {result.message or 'the job stored no message'}"
+    text = f"{result.error or result.status}: {result.message or 'the job stored no message'}"
     if result.status == "cancelled":
-        return Ending(job=result.job, error=Error.CANCELLED, cause=said)
+        return Ending(job=result.job, error=Error.CANCELLED, cause=text)
     error = Error.TIMED_OUT if result.error == TookTooLong.__name__ else Error.CODE_FAILED
-    return Ending(job=result.job, error=error, cause=said)
+    return Ending(job=result.job, error=error, cause=text)
 
 
 def of_training(job: str, status: int, result: JobResult | None, *, why: str | None, last_lines: str) -> Ending:
@@ -79,18 +79,18 @@ def of_training(job: str, status: int, result: JobResult | None, *, why: str | N
     if why is not None:
         return Ending(job=job, error=Error.INTERRUPTED, cause=why)
     if status in (FAILED, UNUSABLE):
-        said = f"the training ended with status {status} and without a result"
-        return _with_log(Ending(job=job, error=Error.CODE_FAILED, cause=said), last_lines)
-    said = f"the training ended with status {status} before it was done"
-    return _with_log(Ending(job=job, error=Error.INTERRUPTED, cause=said), last_lines)
+        text = f"the training ended with status {status} and without a result"
+        return _with_log(Ending(job=job, error=Error.CODE_FAILED, cause=text), last_lines)
+    text = f"the training ended with status {status} before it was done"
+    return _with_log(Ending(job=job, error=Error.INTERRUPTED, cause=text), last_lines)
 
 
 def of_error(job: str, error: Exception) -> Ending:
     """What an exception leads to: another attempt where another machine, or a later time, can help."""
-    said = f"{type(error).__name__}: {str(error).strip() or _origin(error)}"
+    text = f"{type(error).__name__}: {str(error).strip() or _origin(error)}"
     if isinstance(error, TookTooLong):
-        return Ending(job=job, error=Error.TIMED_OUT, cause=said)
-    return Ending(job=job, error=Error.INTERRUPTED if passes(error) else Error.CODE_FAILED, cause=said)
+        return Ending(job=job, error=Error.TIMED_OUT, cause=text)
+    return Ending(job=job, error=Error.INTERRUPTED if passes(error) else Error.CODE_FAILED, cause=text)
 
 
 def _origin(error: Exception) -> str:

@@ -123,11 +123,11 @@ class InferenceService:
             peer = self.workers.peer(caller, _line(context, self.port)[0])
             recording = self._recording(context, caller)
             answer, images = await self.workers.run(peer, self._infer, body, recording)
-        told = {} if recording is None else {"x-request-id": recording.request_id}
+        metadata = {} if recording is None else {"x-request-id": recording.request_id}
         if caller is not None:
             self.door.charge(caller, images)
-            told |= caller.headers
-        context.set_trailing_metadata(tuple(told.items()))
+            metadata |= caller.headers
+        context.set_trailing_metadata(tuple(metadata.items()))
         return answer
 
     def _recording(self, context: Context, caller: Caller | None) -> RequestRecording | None:
@@ -229,8 +229,8 @@ def _guarded(
             status = 200
         except Problem as problem:
             status = problem.kind.status
-            told = (*problem.headers.items(), ("x-request-id", request_id))
-            await context.abort(CODES[status], problem.detail, told)
+            metadata = (*problem.headers.items(), ("x-request-id", request_id))
+            await context.abort(CODES[status], problem.detail, metadata)
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id, "path": route})
             detail = f"Unexpected error; see the endpoint's log for request id {request_id}."

@@ -53,13 +53,13 @@ class AgentsApi:
         An unreachable agent is reported in the answer: it is not a failure of the endpoint.
         """
         agents = await asyncio.gather(*(self._state(number) for number in range(len(self._agents))))
-        told: Cameras = {"agents": agents}
-        return JSONResponse(told, headers=_FRESH)
+        body: Cameras = {"agents": agents}
+        return JSONResponse(body, headers=_FRESH)
 
     async def thumbnail(self, request: Request) -> Response:
         """Answer `GET /v1/cameras/{agent}/{name}/thumbnail.jpg`."""
-        told, name = request.path_params["agent"], request.path_params["name"]
-        number = next((place for place in range(len(self._agents)) if str(place) == told), None)
+        index, name = request.path_params["agent"], request.path_params["name"]
+        number = next((place for place in range(len(self._agents)) if str(place) == index), None)
         if number is None or not NAME.fullmatch(name):
             raise Problem(NOT_FOUND, "No such camera; see /v1/cameras.")
         try:

@@ -70,7 +70,7 @@ class ConnectionState:
     age: float
     quiet: float
     running: bool
-    asked: bool
+    requested: bool
 
     @property
     def peer(self) -> str:
@@ -101,8 +101,8 @@ def to_close(seen: Iterable[ConnectionState], limits: Limits, budget: Budget) ->
     closed: dict[Line, Reason] = {}
     peers: dict[str, list[ConnectionState]] = defaultdict(list)
     for one in seen:
-        if not one.running and one.quiet > (limits.keep_alive_seconds if one.asked else limits.header_seconds):
-            closed[one.line] = Reason.IDLE if one.asked else Reason.SILENT
+        if not one.running and one.quiet > (limits.keep_alive_seconds if one.requested else limits.header_seconds):
+            closed[one.line] = Reason.IDLE if one.requested else Reason.SILENT
         else:
             peers[one.peer].append(one)
     kept: list[ConnectionState] = []
@@ -118,7 +118,7 @@ def to_close(seen: Iterable[ConnectionState], limits: Limits, budget: Budget) ->
 def _expendable(one: ConnectionState) -> tuple[int, float]:
     if one.running:
         return 2, one.age
-    return (1, -one.quiet) if one.asked else (0, -one.age)
+    return (1, -one.quiet) if one.requested else (0, -one.age)
 
 
 class Connections:
@@ -144,15 +144,15 @@ class Connections:
 
     def begin(self, line: Line) -> None:
         """A request's header lines have arrived. Called by the event loop."""
-        asked = self._requests.get(line) or self._requests.setdefault(line, RequestCounts())
-        asked.running += 1
-        asked.last = self._clock()
+        counts = self._requests.get(line) or self._requests.setdefault(line, RequestCounts())
+        counts.running += 1
+        counts.last = self._clock()
 
     def end(self, line: Line) -> None:
         """It was answered."""
-        if asked := self._requests.get(line):
-            asked.running -= 1
-            asked.last = self._clock()
+        if counts := self._requests.get(line):
+            counts.running -= 1
+            counts.last = self._clock()
 
     def run(self, stop: threading.Event) -> None:
         """Look repeatedly until `stop` is set."""
@@ -179,13 +179,13 @@ class Connections:
                 self._requests.pop(line, None)
 
     def _seen(self, line: Line, since: float, now: float) -> ConnectionState:
-        asked = self._requests.get(line)
+        counts = self._requests.get(line)
         return ConnectionState(
             line=line,
             age=now - since,
-            quiet=now - max(since, asked.last if asked else 0.0),
-            running=bool(asked and asked.running),
-            asked=asked is not None,
+            quiet=now - max(since, counts.last if counts else 0.0),
+            running=bool(counts and counts.running),
+            requested=counts is not None,
         )
 
     def _descriptors(self) -> dict[Line, tuple[tuple[int, int], float]]:

@@ -14,9 +14,9 @@ from petpark.commands.training.train import submit
 from petpark.data import datasets
 from petpark.errors import JobFailed, JobInterrupted, StudyCancelled, unwatched
 from petpark.jobs import executions, submission
-from petpark.jobs.execution_events import MoneySeen
+from petpark.jobs.execution_events import CostIncreased
 from petpark.jobs.executions import Execution
-from petpark.jobs.submission import EpochSeen, ProgressSeen, Skipped
+from petpark.jobs.submission import EpochFinished, ProgressReported, Skipped
 from petpark.output.formats import bad, good, plural, short
 from petpark.output.table import Cell
 from petpark.search import cancellation, page, request, study_executions, study_summary
@@ -262,7 +262,7 @@ def _watch(run: Invocation, target: Target, execution: Execution) -> StudyEnded:
             match event:
                 case StudyEnded():
                     return event
-                case MoneySeen():
+                case CostIncreased():
                     spent = f"; {event.usd:.2f} USD so far"
                 case TrialSeen():
                     run.output.stage(f"{event.text}{spent}")
@@ -274,7 +274,7 @@ def _watch(run: Invocation, target: Target, execution: Execution) -> StudyEnded:
 
 def _event_text(event: RecordSeen) -> str:
     match event.record:
-        case EpochSeen() | ProgressSeen():
+        case EpochFinished() | ProgressReported():
             return submission.sentence(event.record.record)
         case Skipped():
             return f"skipped {event.record.key} in the workspace: {event.record.problem}"

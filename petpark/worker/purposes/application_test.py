@@ -38,8 +38,8 @@ def test(assignment: Assignment) -> Findings:
     number, digest, stack, dataset = assignment.order.read(read)
     target = assignment.open_target(stack)
     if problem := wait_for_digest(assignment, lambda: target, digest):
-        said = f"the endpoint of {stack} does not serve version {number}: {problem}"
-        return Findings(outcome="refused", version=number, digest=digest, message=said)
+        message = f"the endpoint of {stack} does not serve version {number}: {problem}"
+        return Findings(outcome="refused", version=number, digest=digest, message=message)
     photos = held_out(target, dataset)
     with _key(assignment, target) as key:
         subject = subjects.of_endpoint(target.endpoint_urls[stack], lambda: target, key=key)
@@ -54,19 +54,21 @@ def test(assignment: Assignment) -> Findings:
     found = measure(answered)
     (low, high), share = found.all.interval, found.all.share
     metrics = {"accuracy": share, "accuracy_low": low, "accuracy_high": high, "n": float(found.all.photos)}
-    worse, said = judge(subject.claim, found.all)
+    worse, message = judge(subject.claim, found.all)
     outcome = "refused" if worse else "passed"
-    return Findings(outcome=outcome, version=number, digest=digest, metrics=metrics, message=f"{subject.what}: {said}")
+    return Findings(
+        outcome=outcome, version=number, digest=digest, metrics=metrics, message=f"{subject.what}: {message}"
+    )
 
 
 def judge(claim: Claim | None, found: Share) -> tuple[bool, str]:
     """Whether what was found is significantly below the claim, and a sentence."""
-    said = f"{found.right} of {found.photos} photos right"
+    text = f"{found.right} of {found.photos} photos right"
     if claim is None:
-        return False, f"{said}; its report has no figure to compare with"
+        return False, f"{text}; its report has no figure to compare with"
     low, _ = claimed_minus_found(claim, found)
-    said += f"; its report says {claim.accuracy:.1%} of {claim.photos}"
-    return low > 0, f"{said}, at least {low:.1%} more" if low > 0 else said
+    text += f"; its report says {claim.accuracy:.1%} of {claim.photos}"
+    return low > 0, f"{text}, at least {low:.1%} more" if low > 0 else text
 
 
 def held_out(target: Target, dataset: str) -> list[tuple[Photo, bytes]]:

@@ -81,13 +81,13 @@ def run(assignment: Assignment) -> Findings:
         seen = experiments.look([target] if own.outputs.stack == inputs.stack else [own, target], inputs.channel)
         if seen.conclusion is not None:
             outcome = seen.conclusion.outcome
-            said = f"experiment {seen.experiment.number} was {outcome}: {'; '.join(seen.conclusion.reasons)}"
+            text = f"experiment {seen.experiment.number} was {outcome}: {'; '.join(seen.conclusion.reasons)}"
             # Somebody stopped it, or moved the channel: the version did not win.
-            return _found(inputs, "rejected" if outcome == "stopped" else outcome, said, seen.evidence)
+            return _found(inputs, "rejected" if outcome == "stopped" else outcome, text, seen.evidence)
         assignment.wait(_LOOK_SECONDS)
 
 
-def _found(inputs: CanaryInputs, outcome: str, said: str, evidence: Evidence | None = None) -> Findings:
+def _found(inputs: CanaryInputs, outcome: str, message: str, evidence: Evidence | None = None) -> Findings:
     metrics: dict[str, float] = {}
     if evidence is not None:
         metrics = {
@@ -97,4 +97,4 @@ def _found(inputs: CanaryInputs, outcome: str, said: str, evidence: Evidence | N
             "compared": evidence.compared,
             "disagreed": evidence.disagreed,
         }
-    return Findings(outcome=outcome, version=inputs.version, digest=inputs.digest, message=said, metrics=metrics)
+    return Findings(outcome=outcome, version=inputs.version, digest=inputs.digest, message=message, metrics=metrics)

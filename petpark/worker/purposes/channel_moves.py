@@ -48,8 +48,8 @@ def move(assignment: Assignment) -> Findings:
     for left in reversed(range(_TRIES)):
         head = Channel(store, target.outputs.model, channel, memory=target.chains()).head()
         if head is not None and (head.version, head.digest) == (number, digest):
-            said = f"{channel} is at version {number} since entry {head.number}, by {head.by}"
-            return Findings(outcome="moved", version=number, digest=digest, message=said)
+            text = f"{channel} is at version {number} since entry {head.number}, by {head.by}"
+            return Findings(outcome="moved", version=number, digest=digest, message=text)
         try:
             entry = decisions.promote(target, number, channel=channel, why=why)
         except ChannelMoved:
@@ -57,11 +57,11 @@ def move(assignment: Assignment) -> Findings:
                 raise
             assignment.check()
         except _REFUSALS as error:
-            said = f"expected {error.expected}; found {error.actual}. {error.next}"
-            return Findings(outcome="refused", version=number, digest=digest, message=said)
+            text = f"expected {error.expected}; found {error.actual}. {error.next}"
+            return Findings(outcome="refused", version=number, digest=digest, message=text)
         else:
-            said = f"entry {entry.number} of {channel}"
-            return Findings(outcome="moved", version=number, digest=digest, message=said)
+            text = f"entry {entry.number} of {channel}"
+            return Findings(outcome="moved", version=number, digest=digest, message=text)
     raise AssertionError("unreachable: the last try returns or raises")
 
 
@@ -77,8 +77,8 @@ def read_back(assignment: Assignment) -> Findings:
     number, digest, stack = assignment.order.read(read)
     problem = wait_for_digest(assignment, lambda: assignment.open_target(stack), digest)
     if problem:
-        said = f"the endpoint of {stack} does not serve version {number}: {problem}"
-        return Findings(outcome="refused", version=number, digest=digest, message=said)
+        text = f"the endpoint of {stack} does not serve version {number}: {problem}"
+        return Findings(outcome="refused", version=number, digest=digest, message=text)
     return Findings(outcome="passed", version=number, digest=digest, message=f"the endpoint of {stack} serves it")
 
 

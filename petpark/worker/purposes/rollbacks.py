@@ -88,11 +88,11 @@ def roll_back(assignment: Assignment) -> Findings:
     except ChannelMoved as error:
         return Findings(outcome="kept", message=f"the channel changed in the meantime: {error.actual}")
     except _REFUSALS as error:
-        said = f"expected {error.expected}; found {error.actual}. {error.next}"
-        return Findings(outcome="refused", version=head.version, digest=head.digest, message=said)
+        text = f"expected {error.expected}; found {error.actual}. {error.next}"
+        return Findings(outcome="refused", version=head.version, digest=head.digest, message=text)
     return _moved(entry)
 
 
 def _moved(entry: ChannelEntry) -> Findings:
-    said = f"{entry.channel} is back at version {entry.version} (entry {entry.number}); before: {entry.previous}"
-    return Findings(outcome="rolled-back", version=entry.version, digest=entry.digest, message=said)
+    text = f"{entry.channel} is back at version {entry.version} (entry {entry.number}); before: {entry.previous}"
+    return Findings(outcome="rolled-back", version=entry.version, digest=entry.digest, message=text)

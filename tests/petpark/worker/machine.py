@@ -70,7 +70,7 @@ class Machine:
         self.beats += 1
         self._take(named["taskToken"], "beat", None, ends=False)
 
-    def _take(self, token: str, what: str, said: Any, *, ends: bool) -> None:
+    def _take(self, token: str, what: str, detail: Any, *, ends: bool) -> None:
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "down":
             raise EndpointConnectionError(endpoint_url="states")
@@ -80,7 +80,7 @@ class Machine:
             raise ClientError({"Error": {"Code": "TaskTimedOut", "Message": "no"}}, "SendTask")
         if ends:
             self.waited_for.remove(token)
-            self.answers.append((token, what, said))
+            self.answers.append((token, what, detail))
             if (token, what) == ("boot", "success") and self.goes:
                 self._store_token(run_token_key(JOB, ATTEMPT), "run")
         if fault == "lost":

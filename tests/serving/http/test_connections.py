@@ -15,8 +15,10 @@ LIMITS = Limits(header_seconds=10, keep_alive_seconds=75)
 ROOMY = Budget(in_all=1000, a_peer=None)
 
 
-def seen(port: int = 1, *, host: str = "192.0.2.1", age=1.0, quiet=1.0, running=False, asked=False) -> ConnectionState:
-    return ConnectionState(line=(host, str(port), "8080"), age=age, quiet=quiet, running=running, asked=asked)
+def seen(
+    port: int = 1, *, host: str = "192.0.2.1", age=1.0, quiet=1.0, running=False, requested=False
+) -> ConnectionState:
+    return ConnectionState(line=(host, str(port), "8080"), age=age, quiet=quiet, running=running, requested=requested)
 
 
 @pytest.mark.parametrize(
@@ -24,9 +26,9 @@ def seen(port: int = 1, *, host: str = "192.0.2.1", age=1.0, quiet=1.0, running=
     [
         (seen(quiet=9.9), None),
         (seen(quiet=10.1), Reason.SILENT),
-        (seen(quiet=74.9, asked=True), None),
-        (seen(quiet=75.1, asked=True), Reason.IDLE),
-        (seen(quiet=999, asked=True, running=True), None),
+        (seen(quiet=74.9, requested=True), None),
+        (seen(quiet=75.1, requested=True), Reason.IDLE),
+        (seen(quiet=999, requested=True, running=True), None),
     ],
 )
 def test_a_connection_on_which_nothing_is_asked_does_not_stay(one, reason):
@@ -37,10 +39,10 @@ def test_who_has_too_many_loses_those_without_a_request_first_and_those_at_work_
     ranked = [
         seen(1, age=9, quiet=9),
         seen(2, age=1, quiet=1),
-        seen(3, age=60, quiet=50, asked=True),
-        seen(4, age=60, quiet=5, asked=True),
-        seen(5, age=2, asked=True, running=True),
-        seen(6, age=80, asked=True, running=True),
+        seen(3, age=60, quiet=50, requested=True),
+        seen(4, age=60, quiet=5, requested=True),
+        seen(5, age=2, requested=True, running=True),
+        seen(6, age=80, requested=True, running=True),
     ]
     for kept in range(len(ranked) + 1):
         closed = to_close(ranked, LIMITS, Budget(in_all=100, a_peer=kept))
@@ -55,7 +57,7 @@ SOME = st.builds(
     age=st.floats(0, 100),
     quiet=st.floats(0, 100),
     running=st.booleans(),
-    asked=st.booleans(),
+    requested=st.booleans(),
 )
 
 

@@ -70,7 +70,7 @@ def lasting(endpoint):
         }
 
 
-def asked(path: str, *lines: str, body: bytes = b"") -> bytes:
+def request_bytes(path: str, *lines: str, body: bytes = b"") -> bytes:
     start = f"POST {path} HTTP/1.1"
     return (
         "\r\n".join((start, "Host: x", *lines, f"Content-Length: {len(body)}", "Connection: close", "", "")).encode()
@@ -171,7 +171,7 @@ def test_long_extensions_and_trailers_are_a_400(endpoint, rest):
 
 
 @pytest.mark.parametrize(
-    ("name", "what", "status", "said"),
+    ("name", "what", "status", "expected"),
     [
         ("pixels", png(8000, 6251), 413, "50,000,000 pixels"),
         ("side", png(16_385, 1), 413, "16,384 pixels along one side"),
@@ -181,11 +181,11 @@ def test_long_extensions_and_trailers_are_a_400(endpoint, rest):
     ],
     ids=lambda value: value if isinstance(value, str) and value.isalpha() else "",
 )
-def test_a_photo_beyond_a_limit_is_refused(endpoint, name, what, status, said):
+def test_a_photo_beyond_a_limit_is_refused(endpoint, name, what, status, expected):
     kind = "image/png" if what.startswith(b"\x89PNG") else "image/jpeg"
     got, detail = refused(endpoint, post(what, kind))
     assert got == status
-    assert said in detail
+    assert expected in detail
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
@@ -231,15 +231,15 @@ def test_a_form_of_too_many_parts_is_a_422(endpoint):
     kind, body = form(OTHER_PARTS + 1, photos=1)
     assert refused(endpoint, post(body, kind))[0] == 422
     kind, body = form(LIMITS.batch + OTHER_PARTS + 1, photos=1)
-    assert refused(endpoint, asked("/v1/classify/batch", f"Content-Type: {kind}", body=body))[0] == 422
+    assert refused(endpoint, request_bytes("/v1/classify/batch", f"Content-Type: {kind}", body=body))[0] == 422
 
 
 def test_too_many_photos_in_a_form_or_a_tensor_are_a_413(endpoint):
     kind, body = form(LIMITS.batch + 1, photos=LIMITS.batch + 1)
-    assert refused(endpoint, asked("/v1/classify/batch", f"Content-Type: {kind}", body=body))[0] == 413
+    assert refused(endpoint, request_bytes("/v1/classify/batch", f"Content-Type: {kind}", body=body))[0] == 413
     shape = [LIMITS.batch + 1, SIZE, SIZE, 3]
     tensor = {"name": "image", "datatype": "UINT8", "shape": shape, "data": [0]}
-    infer = asked(
+    infer = request_bytes(
         "/v2/models/pets/infer", "Content-Type: application/json", body=json.dumps({"inputs": [tensor]}).encode()
     )
     assert refused(endpoint, infer)[0] == 413
@@ -253,7 +253,7 @@ def key_of(endpoint: Limited, name: str, **rights: Any) -> str:
 
 def test_a_large_roll_back_is_a_413(endpoint):
     key = key_of(endpoint, "otto", scopes=(KeyScope.ADMIN,))
-    assert refused(endpoint, asked("/v1/roll-back", key, body=bytes(BODY_BYTES + 1))) == (
+    assert refused(endpoint, request_bytes("/v1/roll-back", key, body=bytes(BODY_BYTES + 1))) == (
         413,
         f"The body of a rollback is limited to {BODY_BYTES:,} bytes.",
     )
@@ -267,12 +267,12 @@ def test_who_fills_the_queue_is_refused_and_others_have_their_turn(endpoint):
     endpoint.go_on.clear()
     with ThreadPoolExecutor() as pool:
         crowd = [
-            pool.submit(endpoint.says, BAD, asked("/v1/classify", "Content-Type: image/jpeg", body=SLOW))
+            pool.submit(endpoint.says, BAD, request_bytes("/v1/classify", "Content-Type: image/jpeg", body=SLOW))
             for _ in range(places + 2)
         ]
         endpoint.wait_until(lambda: sum(one.done() for one in crowd) >= 2)
         answered = pool.submit(
-            endpoint.says, OTHERS[0], asked("/v1/classify", "Content-Type: image/jpeg", body=photo())
+            endpoint.says, OTHERS[0], request_bytes("/v1/classify", "Content-Type: image/jpeg", body=photo())
         )
         endpoint.wait_until(lambda: sum(one.done() for one in crowd) >= 3)
         endpoint.go_on.set()

@@ -71,15 +71,15 @@ def ended(workers: Workers) -> None:
 
 def test_a_caller_that_leaves_gives_its_place_back():
     workers = Workers(threads=1, queue=1)
-    begun, go_on = threading.Event(), threading.Event()
+    started, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        begun.set()
+        started.set()
         assert go_on.wait(30)
 
     async def leave() -> None:
         running = asyncio.create_task(workers.run("", hold))
-        await asyncio.to_thread(begun.wait, 30)
+        await asyncio.to_thread(started.wait, 30)
         waiting = asyncio.create_task(workers.run("", hold))
         await asyncio.sleep(0)
         with pytest.raises(Problem):
@@ -168,15 +168,15 @@ def test_draining_waits_for_what_is_running_but_not_for_ever():
 
 def test_the_end_waits_for_no_thread():
     workers = Workers(threads=1, queue=1)
-    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+    started, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def hold() -> None:
-        begun.set()
+        started.set()
         assert go_on.wait(30)
 
     async def leave() -> None:
         running = asyncio.create_task(workers.run("", hold))
-        await asyncio.to_thread(begun.wait, 30)
+        await asyncio.to_thread(started.wait, 30)
         running.cancel()
         await asyncio.wait({running})
 

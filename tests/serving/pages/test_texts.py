@@ -59,8 +59,8 @@ def test_every_text_is_used_and_every_text_used_exists():
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_no_template_says_anything_itself(name):
     own = re.sub(r"<(code|pre|option)\b.*?</\1>", "", (FOLDER / name).read_text(), flags=re.DOTALL)
-    said = re.sub(r"<[^>]*>|@\w+@|·", "", own, flags=re.DOTALL).split()
-    assert said == (["petpark"] if name == "frame.html" else [])
+    message = re.sub(r"<[^>]*>|@\w+@|·", "", own, flags=re.DOTALL).split()
+    assert message == (["petpark"] if name == "frame.html" else [])
     assert not re.search(r'(?<!data-)\b(?:aria-label|alt|title|placeholder)="(?!pp_…|")', own)
 
 
@@ -73,7 +73,7 @@ def test_no_script_says_anything_itself(name):
 
 
 @pytest.mark.parametrize(
-    ("asked", "given"),
+    ("request", "given"),
     [
         ("", "en"),
         ("de-DE,de;q=0.9", "en"),
@@ -83,9 +83,9 @@ def test_no_script_says_anything_itself(name):
         ("*;q=0.5, junk;;q=x, es;q=0", "en"),
     ],
 )
-def test_the_language_is_the_one_that_the_browser_wants_most(endpoint, asked, given):
-    assert preferred(asked) == given
-    page = endpoint.http.get("/live", headers={"accept-language": asked})
+def test_the_language_is_the_one_that_the_browser_wants_most(endpoint, request, given):
+    assert preferred(request) == given
+    page = endpoint.http.get("/live", headers={"accept-language": request})
     assert page.headers["content-language"] == given
     assert page.headers["vary"] == "accept-language"
     assert f'<html lang="{given}">' in page.text

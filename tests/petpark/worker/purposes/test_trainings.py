@@ -60,7 +60,7 @@ def test_the_usual_recipe_starts_from_weights_that_instances_have():
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "told"),
+    ("changes", "error", "expected"),
     [
         ({"settings": ["epoch=3"]}, SpecMalformed, "'epoch=3' is not a setting; use name=value with one of: arch"),
         ({"recipe": "cake"}, SpecMalformed, "no recipe 'cake'; choose one of: two-cores"),
@@ -71,8 +71,8 @@ def test_the_usual_recipe_starts_from_weights_that_instances_have():
         ({"study": "s"}, OrderMalformed, "unknown fields: study"),
     ],
 )
-def test_wrong_inputs_are_named(changes: dict[str, Any], error: type[Exception], told: str):
-    with pytest.raises(error, match=told):
+def test_wrong_inputs_are_named(changes: dict[str, Any], error: type[Exception], expected: str):
+    with pytest.raises(error, match=expected):
         spec_of(read(**changes), code=None)
 
 
@@ -86,8 +86,8 @@ def test_a_spec_that_was_submitted_is_the_one_that_counts():
     assert ensure_spec(other, read(seed=8), code=None).seed == 7, "an earlier attempt's stays"
 
 
-def python(script: str, said: list[str] | None = None) -> TrainingProcess:
-    return TrainingProcess((sys.executable, "-c", script), print_line=(said if said is not None else []).append)
+def python(script: str, lines: list[str] | None = None) -> TrainingProcess:
+    return TrainingProcess((sys.executable, "-c", script), print_line=(lines if lines is not None else []).append)
 
 
 def go() -> str | None:
@@ -96,10 +96,10 @@ def go() -> str | None:
 
 @pytest.mark.slow  # starts a process
 def test_the_end_of_a_trainings_output_is_in_the_cause():
-    said: list[str] = []
-    process = python("print('one'); print('two'); raise SystemExit(2)", said)
+    messages: list[str] = []
+    process = python("print('one'); print('two'); raise SystemExit(2)", messages)
     ending = train(read(), MemoryStore(), stop=go, meeting=None, process=process)
-    assert said == ["one", "two"]
+    assert messages == ["one", "two"]
     assert (ending.error, ending.cause.splitlines()[-2:]) == (Error.CODE_FAILED, ["one", "two"])
 
 
