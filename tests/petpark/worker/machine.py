@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from petpark.worker.life import Attempt
+from petpark.worker.attempt import Attempt
 from petpark.worker.tokens import Tokens
 from registry.layout.jobs import boot_token_key, job_order_key, run_token_key
 from registry.store.memory_store import MemoryStore
@@ -40,13 +40,13 @@ class Machine:
     store: MemoryStore = field(default_factory=MemoryStore)
     waited_for: set[str] = field(default_factory=set[str])
     answers: list[tuple[str, str, Any]] = field(default_factory=list[tuple[str, str, Any]])
-    said: list[str] = field(default_factory=list[str])
+    logged: list[str] = field(default_factory=list[str])
     beats: int = 0
     faults: list[str] = field(default_factory=list[str])
     goes: bool = True  # on to `Run` once the boot was answered
     at: float = 0.0
     seconds: float = 0.0
-    """Whether the attempt may work."""
+    """How long the attempt may work; 0: not limited."""
 
     def begin(self, order: dict[str, Any] | None) -> "Machine":
         """As far as the state `Boot`."""
@@ -86,7 +86,7 @@ class Machine:
         if fault == "lost":
             raise EndpointConnectionError(endpoint_url="states")
 
-    def attempt(self, *, taken_away: Callable[[], str | None] = lambda: None, heartbeat: float = 0.05) -> Attempt:
+    def attempt(self, *, interruption: Callable[[], str | None] = lambda: None, heartbeat: float = 0.05) -> Attempt:
         """A worker's environment; its clock advances by its waits."""
 
         def pause(seconds: float) -> None:
@@ -99,8 +99,8 @@ class Machine:
             workspace=self.store,
             tokens=Tokens(self),  # pyright: ignore[reportArgumentType]
             heartbeat_seconds=heartbeat,
-            taken_away=taken_away,
-            report=lambda event, _facts: self.said.append(event),
+            interruption=interruption,
+            report=lambda event, _facts: self.logged.append(event),
             pause=pause,
             clock=lambda: self.at,
         )

@@ -65,7 +65,7 @@ def test_what_a_purpose_cannot_do_is_stored_and_answered(machine: Machine):
     assert (result.status, result.error) == ("failed", "OrderMalformed")
     assert machine.answers[0] == ("boot", "success", {"instance": "i-7"})
     assert machine.answers[1][:2] == ("run", "CodeFailed")
-    assert "no report of kind 'horoscope'" in machine.answers[1][2]
+    assert "invalid input kind: 'horoscope'" in machine.answers[1][2]
 
 
 def test_a_setting_that_does_not_exist_ends_a_training_before_it_begins(machine: Machine):

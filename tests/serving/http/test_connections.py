@@ -15,7 +15,7 @@ LIMITS = Limits(header_seconds=10, keep_alive_seconds=75)
 ROOMY = Budget(in_all=1000, a_peer=None)
 
 
-def seen(
+def connection(
     port: int = 1, *, host: str = "192.0.2.1", age=1.0, quiet=1.0, running=False, requested=False
 ) -> ConnectionState:
     return ConnectionState(line=(host, str(port), "8080"), age=age, quiet=quiet, running=running, requested=requested)
@@ -24,11 +24,11 @@ def seen(
 @pytest.mark.parametrize(
     ("one", "reason"),
     [
-        (seen(quiet=9.9), None),
-        (seen(quiet=10.1), Reason.SILENT),
-        (seen(quiet=74.9, requested=True), None),
-        (seen(quiet=75.1, requested=True), Reason.IDLE),
-        (seen(quiet=999, requested=True, running=True), None),
+        (connection(quiet=9.9), None),
+        (connection(quiet=10.1), Reason.SILENT),
+        (connection(quiet=74.9, requested=True), None),
+        (connection(quiet=75.1, requested=True), Reason.IDLE),
+        (connection(quiet=999, requested=True, running=True), None),
     ],
 )
 def test_a_connection_on_which_nothing_is_asked_does_not_stay(one, reason):
@@ -37,12 +37,12 @@ def test_a_connection_on_which_nothing_is_asked_does_not_stay(one, reason):
 
 def test_who_has_too_many_loses_those_without_a_request_first_and_those_at_work_last():
     ranked = [
-        seen(1, age=9, quiet=9),
-        seen(2, age=1, quiet=1),
-        seen(3, age=60, quiet=50, requested=True),
-        seen(4, age=60, quiet=5, requested=True),
-        seen(5, age=2, requested=True, running=True),
-        seen(6, age=80, requested=True, running=True),
+        connection(1, age=9, quiet=9),
+        connection(2, age=1, quiet=1),
+        connection(3, age=60, quiet=50, requested=True),
+        connection(4, age=60, quiet=5, requested=True),
+        connection(5, age=2, requested=True, running=True),
+        connection(6, age=80, requested=True, running=True),
     ]
     for kept in range(len(ranked) + 1):
         closed = to_close(ranked, LIMITS, Budget(in_all=100, a_peer=kept))
@@ -51,7 +51,7 @@ def test_who_has_too_many_loses_those_without_a_request_first_and_those_at_work_
 
 
 SOME = st.builds(
-    seen,
+    connection,
     st.integers(1, 9999),
     host=st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"]),
     age=st.floats(0, 100),

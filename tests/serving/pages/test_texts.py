@@ -73,7 +73,7 @@ def test_no_script_says_anything_itself(name):
 
 
 @pytest.mark.parametrize(
-    ("request", "given"),
+    ("header", "expected"),
     [
         ("", "en"),
         ("de-DE,de;q=0.9", "en"),
@@ -83,13 +83,13 @@ def test_no_script_says_anything_itself(name):
         ("*;q=0.5, junk;;q=x, es;q=0", "en"),
     ],
 )
-def test_the_language_is_the_one_that_the_browser_wants_most(endpoint, request, given):
-    assert preferred(request) == given
-    page = endpoint.http.get("/live", headers={"accept-language": request})
-    assert page.headers["content-language"] == given
+def test_the_language_is_the_one_that_the_browser_wants_most(endpoint, header, expected):
+    assert preferred(header) == expected
+    page = endpoint.http.get("/live", headers={"accept-language": header})
+    assert page.headers["content-language"] == expected
     assert page.headers["vary"] == "accept-language"
-    assert f'<html lang="{given}">' in page.text
-    assert TEXTS[given]["live.title"] in page.text
+    assert f'<html lang="{expected}">' in page.text
+    assert TEXTS[expected]["live.title"] in page.text
 
 
 def test_texts_that_are_none_are_not_found(endpoint):

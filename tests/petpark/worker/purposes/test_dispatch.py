@@ -113,11 +113,11 @@ def test_a_dataset_that_fails_a_gate_is_refused_with_its_report(worker: Worker, 
 
 
 @pytest.mark.parametrize(
-    ("request", "networks"),
+    ("limits", "networks"),
     [({}, False), ({"label_noise": 1, "unlike": 1}, False), ({"label_noise": 1, "unlike": 0.05}, True)],
 )
-def test_photos_are_checked_by_networks_only_if_a_gate_needs_it(request: dict[str, float], networks: bool) -> None:
-    assert needs_networks(data_gates(StackGates.from_dict({**NO_GATES, "data": request}))) is networks
+def test_photos_are_checked_by_networks_only_if_a_gate_needs_it(limits: dict[str, float], networks: bool) -> None:
+    assert needs_networks(data_gates(StackGates.from_dict({**NO_GATES, "data": limits}))) is networks
 
 
 def test_a_dataset_that_is_not_there_is_named(worker: Worker) -> None:
@@ -130,7 +130,7 @@ def test_a_dataset_that_is_not_there_is_named(worker: Worker) -> None:
     [
         ("dataset", {"dataset": "x", "gates": NO_GATES}, "field 'dataset' cannot be 'x'"),
         ("dataset", {"dataset": "d" * 64, "gates": {**NO_GATES, "data": {"cuteness": 1}}}, "cuteness is not a known"),
-        ("report", {"kind": "horoscope"}, "no report of kind 'horoscope'; expected one of: quality"),
+        ("report", {"kind": "horoscope"}, "invalid input kind: 'horoscope'; expected one of: quality"),
         ("move", {"version": 1}, "field 'digest' is missing"),
         (
             "canary",
@@ -219,7 +219,7 @@ def test_an_endpoint_that_is_silent_is_not_read_back(worker: Worker, place: Plac
     place.urls["test"] = "http://127.0.0.1:9"
     result = worker.perform("read-back", max_seconds=10, version=1, digest=version.digest, stack="test")
     assert result.outcome == "refused"
-    assert "does not answer" in (result.message or "")
+    assert "does not respond" in (result.message or "")
 
 
 # application test
@@ -325,7 +325,7 @@ def test_a_canary_of_an_interrupted_attempt_is_gone_on_with(
     with pytest.raises(Interrupted):
         worker.end("canary", **trying(second))
     again = Worker(place)
-    with pytest.raises(TookTooLong, match="canary was not done after 60 s"):
+    with pytest.raises(TookTooLong, match="canary did not finish within 60 s"):
         again.end("canary", max_seconds=60, **trying(second))
     assert len(Experiments(place.buckets["models"], "pets", "test").history()) == 1
 

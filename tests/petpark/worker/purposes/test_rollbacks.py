@@ -82,7 +82,7 @@ def test_a_second_alarm_does_not_roll_back_further(place: Place, promoted: list[
     perform(place, inputs(place))
     result = perform(place, inputs(place, alarm="monitoring-latency-1"))
     assert (result.outcome, len(channel(place).history())) == ("kept", len(promoted) + 1)
-    assert "needs a person" in (result.message or "")
+    assert "requires a person" in (result.message or "")
 
 
 @pytest.mark.parametrize(

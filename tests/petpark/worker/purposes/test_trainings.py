@@ -66,7 +66,7 @@ def test_the_usual_recipe_starts_from_weights_that_instances_have():
         ({"recipe": "cake"}, SpecMalformed, "no recipe 'cake'; choose one of: two-cores"),
         ({"recipe": "transfer", "settings": ["epochs=3"]}, SpecMalformed, "epochs changes nothing"),
         ({"recipe": "transfer", "settings": ["architecture=resnet18"]}, SpecMalformed, "petpark train --weights"),
-        ({"dataset": ""}, OrderMalformed, "the inputs of purpose train are wrong: field 'dataset'"),
+        ({"dataset": ""}, OrderMalformed, "invalid inputs for purpose train: field 'dataset'"),
         ({"gates": {"model": {}}}, OrderMalformed, "gates"),
         ({"study": "s"}, OrderMalformed, "unknown fields: study"),
     ],
@@ -98,7 +98,7 @@ def go() -> str | None:
 def test_the_end_of_a_trainings_output_is_in_the_cause():
     messages: list[str] = []
     process = python("print('one'); print('two'); raise SystemExit(2)", messages)
-    ending = train(read(), MemoryStore(), stop=go, meeting=None, process=process)
+    ending = train(read(), MemoryStore(), stop=go, rendezvous=None, process=process)
     assert messages == ["one", "two"]
     assert (ending.error, ending.cause.splitlines()[-2:]) == (Error.CODE_FAILED, ["one", "two"])
 
@@ -107,13 +107,13 @@ def test_the_end_of_a_trainings_output_is_in_the_cause():
 def test_a_training_that_stored_its_result_has_ended_well():
     store = MemoryStore()
     store_result(store, JobResult(job=JOB, status="succeeded", outcome="refused"))
-    assert train(read(), store, stop=go, meeting=None, process=python("pass")).error is None
+    assert train(read(), store, stop=go, rendezvous=None, process=python("pass")).error is None
 
 
 @pytest.mark.slow  # starts a process
 def test_a_training_that_is_killed_is_tried_again():
     process = python(f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})")
-    ending = train(read(), MemoryStore(), stop=go, meeting=None, process=process)
+    ending = train(read(), MemoryStore(), stop=go, rendezvous=None, process=process)
     assert ending.error is Error.INTERRUPTED
     assert "-9" in ending.cause
 
@@ -132,7 +132,7 @@ def test_a_training_is_asked_to_end_and_has_time_for_its_checkpoint(tmp_path: Pa
         read(),
         MemoryStore(),
         stop=lambda: "spot notice: terminate" if ready.is_set() else None,
-        meeting=None,
+        rendezvous=None,
         process=process,
     )
     assert kept.read_text() == "kept"
