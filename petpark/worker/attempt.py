@@ -20,11 +20,11 @@ BOOT_TOKEN_SECONDS: Final = 600.0
 
 RUN_TOKEN_SECONDS: Final = 300.0
 LOST_ANSWER_SECONDS: Final = 30.0
-"""Maximum wait for the run token if the boot task had ended: a retry of our own lost call gets that response too."""
+"""Maximum wait for the run token if the boot task had ended: a retry of a lost call gets that response."""
 
 OUT_OF_BUDGET: Final = (
-    "the job's budget is spent (petpark:pipeline.job_usd, execution_usd); raise it and start the job again: it continues "
-    "from its last checkpoint"
+    "the job's budget is spent (petpark:pipeline.job_usd, execution_usd); raise it and start the job again: it "
+    "continues from its last checkpoint"
 )
 
 type Stop = Callable[[], str | None]

@@ -120,6 +120,6 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def whole_or_float(text: str) -> int | float:
-    """Returns a JSON number with a fraction: an int if it is whole (3600.0 is 3600), since state machines write those."""
+    """Returns a JSON number with a fraction, as int if it is whole: state machines write 3600 as 3600.0."""
     value = float(text)
     return int(value) if value.is_integer() else value

@@ -88,7 +88,7 @@ def _answer(call: Callable[[], object]) -> Answer:
 
 
 def shorten(cause: str) -> str:
-    """Returns at most `CAUSE_CHARACTERS` of a cause: a first quarter with the error, and the end with the log's last lines."""
+    """Returns at most `CAUSE_CHARACTERS` of a cause: its start with the error, and its end with log lines."""
     if len(cause) <= CAUSE_CHARACTERS:
         return cause
     head = CAUSE_CHARACTERS // 4

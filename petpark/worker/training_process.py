@@ -12,8 +12,8 @@ from typing import Final, TextIO
 _LINES: Final = 12
 _POLL_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 100.0
-"""Time between SIGTERM and SIGKILL, for the last checkpoint: a distributed training needs up to 90 s. A spot instance is
-interrupted two minutes after its notice."""
+"""Time between SIGTERM and SIGKILL, for the last checkpoint: a distributed training needs up to 90 s. A spot
+instance is interrupted two minutes after its notice."""
 
 COMMAND: Final = (sys.executable, "-m", "training")
 

@@ -21,7 +21,7 @@ from petpark.output.formats import bad, good, plural, short
 from petpark.output.table import Cell
 from petpark.search import cancellation, page, request, study_executions, study_summary
 from petpark.search.records import Listed, Records, listed, resolve, workspace
-from petpark.search.study_executions import RecordSeen, StudyEnded, TrialSeen
+from petpark.search.study_executions import RecordWritten, StudyEnded, TrialChanged
 from petpark.search.table import Row, State, Table
 from petpark.targets.target import Target
 from registry.identity import person
@@ -264,15 +264,15 @@ def _watch(run: Invocation, target: Target, execution: Execution) -> StudyEnded:
                     return event
                 case CostIncreased():
                     spent = f"; {event.usd:.2f} USD so far"
-                case TrialSeen():
+                case TrialChanged():
                     run.output.stage(f"{event.text}{spent}")
                     report(event.done, event.of, f"Study {study}")
-                case RecordSeen():
+                case RecordWritten():
                     run.output.note(f"{event.job}: {_event_text(event)}{spent}")
     raise AssertionError("a followed study ends with its end")
 
 
-def _event_text(event: RecordSeen) -> str:
+def _event_text(event: RecordWritten) -> str:
     match event.record:
         case EpochFinished() | ProgressReported():
             return submission.sentence(event.record.record)

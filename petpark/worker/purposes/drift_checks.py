@@ -149,7 +149,7 @@ def _seen(record: DriftRecord, camera: str) -> CameraDrift | None:
 
 
 def camera_of(found: DriftOfCamera, past: Sequence[CameraDrift | None]) -> CameraDrift:
-    """Returns the results for a camera. `past` are its results of previous days, oldest first; None for a day without."""
+    """Returns a camera's results. `past` are those of previous days, oldest first; None for a day without."""
     windows = tuple(map(_window, found.windows))
     return CameraDrift(
         camera=found.camera,

@@ -114,8 +114,8 @@ class StudyInputs:
 def spec_of_study(workspace: ObjectStore, order: Order) -> JobSpec:
     """Returns the spec of a trial of a stored study, or of the training of its best trial, which is published.
 
-    The best trial starts from the study's initial weights, which are copied to its job. Raises OrderMalformed, SpecMalformed and registry
-    errors.
+    The best trial starts from the study's initial weights, which are copied to its job.
+    Raises OrderMalformed, SpecMalformed and registry errors.
     """
     inputs = StudyInputs.of(order)
     shared = Study.from_json(workspace.get(study_key(inputs.study))).spec

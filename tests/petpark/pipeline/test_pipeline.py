@@ -81,7 +81,7 @@ def test_waiting_for_a_trigger_that_does_not_answer_ends_after_a_minute(
     place: Place, states: StepFunctions, dataset: str
 ) -> None:
     passed = iter([0.0, 59.9, 60.0])  # it stays RUNNING
-    with pytest.raises(PipelineNotStarted, match="has not answered within 60 s"):
+    with pytest.raises(PipelineNotStarted, match="did not finish within 60 s"):
         runs.start(opener(place, states)(), dataset, pause=lambda _seconds: None, clock=lambda: next(passed))
 
 
@@ -92,7 +92,7 @@ def test_a_pipeline_is_not_retried_when_its_execution_names_are_used_up(
     for force in ("", *(f"retry-{number}" for number in range(2, 100))):
         runs.start(target, dataset, force=force)
     states.end("FAILED")
-    with pytest.raises(PipelineNotStarted, match="was retried 99 times"):
+    with pytest.raises(PipelineNotStarted, match="has been retried 99 times"):
         runs.retry(target, name(dataset))
 
 
@@ -216,9 +216,9 @@ def test_a_state_machine_that_somebody_edited_is_named_by_status(
     result = run("pipeline", "status").stderr
     expected = {
         "job": "its definition was edited but not published; executions still run the deployed version",
-        "pipeline": "it has another role, arn:mine",
+        "pipeline": "its role was changed to arn:mine",
         "start": "its alias points to version 2; the deployed one is 1",
-        "janitor": "it, its alias or its deployed version was deleted",
+        "janitor": "the state machine, its alias or its deployed version was deleted",
     }
     for machine, what in expected.items():
         assert (
@@ -367,7 +367,7 @@ def test_a_certifier_who_may_not_answer_is_told_what_to_do(
     states.denied.add("SendTaskSuccess")
     result = run("certify", "1", "--decision", "certified", "--note", "looked")
     assert result.exit_code == 0
-    assert "the certifier's role may not answer pipeline p-1" in result.stdout
+    assert "the certifier role may not answer pipeline p-1" in result.stdout
 
 
 def test_only_pipelines_that_wait_are_told_of_where_some_do(

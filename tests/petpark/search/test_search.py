@@ -162,7 +162,7 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_stored(run: Run, 
         (("--grid", "mixup=0,0.1", "--metric", "recall_cow"), "recall_cat"),
         (("--grid", "mixup=0,0.1", "--halving"), "at least 3"),
         (("--grid", "mixup=0,0.1", "--max-hours", "0.5"), "--max-minutes"),
-        (("--grid", "mixup=0,0.1", "--max-usd", "1.79"), "and cost 1.80 USD, and 1.79 USD may be spent"),
+        (("--grid", "mixup=0,0.1", "--max-usd", "1.79"), "and cost 1.80 USD, but the limit is 1.79 USD"),
         (("--grid", "mixup=0,0.1", "--max-minutes", "6000"), "petpark:pipeline.job_usd"),
     ):
         ended = run("search", "run", "--dataset", dataset, *wrong)
@@ -246,7 +246,7 @@ def test_a_resumed_study_runs_what_has_no_result_and_spends_what_is_left(run: Ru
     shown = json.loads(run("search", "show", name, "--json").stdout)
     assert [row["state"] for row in shown["rows"]] == ["failed", "succeeded", "interrupted", "succeeded"]
     assert (shown["rows"][2]["error"], shown["rows"][2]["message"]) == ("NoCapacity", "none left")
-    assert shown["outcome"] == f"1 of 4 trials did not end (3): petpark search resume {name}"
+    assert shown["outcome"] == f"1 of 4 trials have no result (3): petpark search resume {name}"
     assert cloud.store.stat(table_key(name)) is None
     cloud.fate = lambda _job: ""
     cloud.jobs.clear()
@@ -268,7 +268,10 @@ def test_a_study_whose_budget_is_used_up_says_so_and_its_best_can_be_published(r
     study_executions.start(cloud.target, name)
     assert len(cloud.jobs) == 2
     shown = json.loads(run("search", "show", name, "--json").stdout)
-    assert shown["outcome"] == "the budget is used up: 2 of 4 trials did not end (3, 4), and one more may cost 1.60 USD"
+    assert (
+        shown["outcome"]
+        == "the budget is used up: 2 of 4 trials have no result (3, 4), and another attempt may cost 1.60 USD"
+    )
     refused = run("search", "resume", name)
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"BudgetTooSmall: The budget of study {name} is used up")
