@@ -287,7 +287,7 @@ def test_an_execution_that_somebody_started_by_hand_is_listed_and_not_tried_agai
     }
     assert json.loads(run("pipeline", "status", "--json").stdout)["pipelines"][0]["dataset"] == ""
     result = run("pipeline", "retry", "by-hand")
-    assert (result.exit_code, "names no dataset" in result.stderr) == (1, True)
+    assert (result.exit_code, "without a dataset" in result.stderr) == (1, True)
 
 
 def test_watching_ends_with_the_pipelines_own_end(

@@ -36,7 +36,7 @@ async def served(endpoint):
         live=endpoint.live,
         metrics=endpoint.metrics,
         workers=endpoint.workers,
-        door=endpoint.door,
+        auth=endpoint.auth,
         bodies=endpoint.bodies,
         name="pets",
         batch=endpoint.settings.limits.batch,

@@ -12,7 +12,7 @@ from serving.settings import Limits
 from serving.telemetry import Metrics
 
 LIMITS = Limits(header_seconds=10, keep_alive_seconds=75)
-ROOMY = Budget(in_all=1000, a_peer=None)
+ROOMY = Budget(total=1000, per_peer=None)
 
 
 def connection(
@@ -45,9 +45,9 @@ def test_who_has_too_many_loses_those_without_a_request_first_and_those_at_work_
         connection(6, age=80, requested=True, running=True),
     ]
     for kept in range(len(ranked) + 1):
-        closed = to_close(ranked, LIMITS, Budget(in_all=100, a_peer=kept))
+        closed = to_close(ranked, LIMITS, Budget(total=100, per_peer=kept))
         assert set(closed) == {one.line for one in ranked[: len(ranked) - kept]}
-        assert set(to_close(ranked, LIMITS, Budget(in_all=kept, a_peer=None))) == set(closed)
+        assert set(to_close(ranked, LIMITS, Budget(total=kept, per_peer=None))) == set(closed)
 
 
 SOME = st.builds(
@@ -62,17 +62,17 @@ SOME = st.builds(
 
 
 @given(st.lists(SOME, max_size=30, unique_by=lambda one: one.line), st.integers(0, 9), st.integers(0, 9))
-def test_what_stays_is_within_every_limit_and_nothing_within_them_is_closed(all_seen, in_all, a_peer):
-    closed = to_close(all_seen, LIMITS, Budget(in_all=in_all, a_peer=a_peer))
+def test_what_stays_is_within_every_limit_and_nothing_within_them_is_closed(all_seen, total, per_peer):
+    closed = to_close(all_seen, LIMITS, Budget(total=total, per_peer=per_peer))
     kept = [one for one in all_seen if one.line not in closed]
-    assert len(kept) <= in_all
+    assert len(kept) <= total
     for peer in {one.peer for one in kept}:
-        assert sum(one.peer == peer for one in kept) <= a_peer
+        assert sum(one.peer == peer for one in kept) <= per_peer
     for one in all_seen:
         if closed.get(one.line) is Reason.PEER:
-            assert sum(other.peer == one.peer for other in kept) >= min(a_peer, in_all) or len(kept) == in_all
+            assert sum(other.peer == one.peer for other in kept) >= min(per_peer, total) or len(kept) == total
         if closed.get(one.line) is Reason.ALL:
-            assert len(kept) == in_all
+            assert len(kept) == total
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ class Listener:
         self.metrics = Metrics()
         self.watched = Connections(
             Limits(header_seconds=10, keep_alive_seconds=75),
-            ports={self.port: Budget(in_all=3, a_peer=2)},
+            ports={self.port: Budget(total=3, per_peer=2)},
             metrics=self.metrics,
             clock=lambda: self.now,
         )

@@ -109,7 +109,7 @@ def test_a_message_that_does_not_arrive_is_deadline_exceeded(lasting):
 
 def test_work_that_takes_too_long_is_a_503(lasting):
     status, answer = lasting["work"].result(TIMEOUT_SECONDS)
-    assert (status, RETRY in answer, b"No answer within" in answer) == (503, True, True)
+    assert (status, RETRY in answer, b"Not finished within" in answer) == (503, True, True)
 
 
 # --- connections -----------------------------------------------------------------------------------------------------

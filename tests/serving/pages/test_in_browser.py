@@ -306,8 +306,8 @@ def test_without_an_agent_the_page_says_how_to_start_one(page):
     page.route("**/v1/cameras", lambda route: route.fulfill(json=answer))
     page.goto("/live")
     expect(page.locator("#none")).to_contain_text("petpark camera run --source")
-    answer = {"agents": [{"error": "it does not answer (ConnectionRefusedError).", "cameras": []}]}
-    expect(page.locator("#cameras")).to_contain_text("Camera agent unreachable: it does not answer")
+    answer = {"agents": [{"error": "it does not respond (ConnectionRefusedError).", "cameras": []}]}
+    expect(page.locator("#cameras")).to_contain_text("Camera agent unreachable: it does not respond")
 
 
 def test_models_show_channels_history_and_who_certified(page):
