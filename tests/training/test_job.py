@@ -88,10 +88,10 @@ GOOD = JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER).to_json()
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "expected"),
     [
         (b"{}", "'dataset' is missing"),
-        (b"not json", "this is no job"),
+        (b"not json", "malformed job spec"),
         (GOOD.replace(b'"epochs":', b'"epoch":'), "epochs"),
         (GOOD.replace(b'"seed":1', b'"seed":-1'), "seed"),
         (GOOD.replace(b'"seed":1', b'"seed":1,"tag":0'), "unknown fields: tag"),
@@ -102,8 +102,8 @@ GOOD = JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER).to_json()
         (GOOD.replace(b'"crop_scale":0.8', b'"crop_scale":8'), "crop_scale is a share"),
     ],
 )
-def test_a_spec_is_read_strictly(data: bytes, said: str):
-    with pytest.raises(SpecMalformed, match=said):
+def test_a_spec_is_read_strictly(data: bytes, expected: str):
+    with pytest.raises(SpecMalformed, match=expected):
         JobSpec.from_json(data)
 
 
@@ -151,7 +151,7 @@ def test_settings_change_hyper_parameters_by_name():
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "expected"),
     [
         ("epoch=3", "use name=value with one of: architecture, image_size"),
         ("epochs", "is not a setting"),
@@ -178,8 +178,8 @@ def test_settings_change_hyper_parameters_by_name():
         ("compile=-1", "a switch"),
     ],
 )
-def test_a_wrong_setting_is_refused_with_what_is_possible(setting: str, said: str):
-    with pytest.raises(SpecMalformed, match=said):
+def test_a_wrong_setting_is_refused_with_what_is_possible(setting: str, expected: str):
+    with pytest.raises(SpecMalformed, match=expected):
         HyperParameters().with_settings([setting])
 
 

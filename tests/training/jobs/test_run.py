@@ -326,7 +326,7 @@ def test_a_job_has_its_time_and_no_more(built: Built, tmp_path: Path):
     )
     assert (result.error, result.message) == (
         "TookTooLong",
-        "not done after 60 s; allow more time, or use fewer epochs or smaller photos",
+        "not finished after 60 s; allow more time, or use fewer epochs or smaller photos",
     )
 
 
