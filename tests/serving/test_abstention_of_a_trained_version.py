@@ -15,7 +15,7 @@ from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from registry.versions.abstention import ABSTENTION_FILE, NEITHER, Abstention
 from tests.serving.park import Park
-from tests.training.conftest import ASKER, TINY
+from tests.training.conftest import REQUESTER, TINY
 from training.dataset.index import read_index
 from training.dataset.ingest import ingest_from
 from training.dataset.manifest import Manifest, Photo, Split
@@ -77,7 +77,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     spec = JobSpec(
         dataset=ingestion.sha256,
         seed=1,
-        requested_by=ASKER,
+        requested_by=REQUESTER,
         hyper_parameters=replace(TINY, frozen=1, views=2),
         initial_weights=sha256_hex(weights),
     )

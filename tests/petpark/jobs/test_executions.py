@@ -37,7 +37,7 @@ from tests.registry.aging_store import AgingStore
 from training.job import EpochRecord, JobResult, JobSpec, store_result, submit
 
 JOB = "20261130-120000-3fa9"
-ASKER = "arn:aws:sts::123456789012:assumed-role/publisher/alice"
+REQUESTER = "arn:aws:sts::123456789012:assumed-role/publisher/alice"
 ARN = f"{OUTPUTS['job'].removesuffix(':live').replace('stateMachine', 'execution')}:{JOB}"
 
 
@@ -49,7 +49,7 @@ def states() -> StepFunctions:
 @pytest.fixture
 def target(place: Place, states: StepFunctions) -> FakeTarget:
     place.buckets["workspace"] = workspace = MemoryStore()
-    submit(workspace, JOB, JobSpec(dataset="d" * 64, seed=1, requested_by=ASKER, max_seconds=900))
+    submit(workspace, JOB, JobSpec(dataset="d" * 64, seed=1, requested_by=REQUESTER, max_seconds=900))
     return opener(place, states)()
 
 
@@ -77,7 +77,7 @@ def test_a_training_is_started_with_what_its_spec_says(target: FakeTarget, state
         "instances": 1,
         "on_demand": True,
         "max_seconds": 900,
-        "requested_by": ASKER,
+        "requested_by": REQUESTER,
         "pipeline": None,
         "inputs": {},
     }
@@ -251,7 +251,7 @@ def test_jobs_are_listed_by_when_they_were_begun_and_not_by_name(
 ) -> None:
     monkeypatch.setattr("petpark.jobs.job_summaries.training_instances.by_job", lambda *_: {})
     place.buckets["workspace"] = store = AgingStore(workspace(target))  # pyright: ignore[reportArgumentType]
-    spec = JobSpec(dataset="d" * 64, seed=1, requested_by=ASKER, max_seconds=900)
+    spec = JobSpec(dataset="d" * 64, seed=1, requested_by=REQUESTER, max_seconds=900)
     for job in ("z-second", "a-third"):
         store.elapse(timedelta(hours=1))
         submit(store, job, spec)
@@ -266,7 +266,12 @@ def test_a_job_that_trains_nothing_is_listed_shown_and_cancelled(
 ) -> None:
     monkeypatch.setattr("petpark.jobs.job_summaries.training_instances.by_job", lambda *_: {})
     monkeypatch.setattr("petpark.jobs.job_summaries.training_instances.newest", lambda *_: None)
-    order = {"purpose": "move", "requested_by": ASKER, "pipeline": "p-1", "inputs": {"channel": "prod", "version": 3}}
+    order = {
+        "purpose": "move",
+        "requested_by": REQUESTER,
+        "pipeline": "p-1",
+        "inputs": {"channel": "prod", "version": 3},
+    }
     workspace(target).create(job_order_key("move-1"), json.dumps(order).encode())
     store_result(workspace(target), JobResult(job="move-1", status="succeeded", outcome="refused", message="no gates"))
     listed = json.loads(run("jobs", "list", "--json").stdout)["jobs"]
@@ -310,7 +315,7 @@ class Logs:
 def test_the_log_of_a_job_on_a_small_machine_is_printed_and_followed_until_its_execution_has_ended(
     target: FakeTarget, states: StepFunctions
 ) -> None:
-    order = {"purpose": "move", "requested_by": ASKER, "pipeline": "p-1", "inputs": {}}
+    order = {"purpose": "move", "requested_by": REQUESTER, "pipeline": "p-1", "inputs": {}}
     workspace(target).create(job_order_key("move-1"), json.dumps(order).encode())
     logs = Logs("/petpark/test/jobs", "move-1", ['{"event": "works"}'])
     target._clients["logs", "publisher"] = logs

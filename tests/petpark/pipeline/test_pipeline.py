@@ -321,12 +321,12 @@ def waiting_token(place: Place, states: StepFunctions, publish: Callable[..., Ve
     """A pipeline waits for a decision about version 1; its token."""
     version = publish()
     place.buckets["workspace"] = MemoryStore()
-    ask(place, "p-1", version, "token-1")
+    request_certification(place, "p-1", version, "token-1")
     states.tokens["token-1"] = {}
     return "token-1"
 
 
-def ask(place: Place, execution: str, version: Version, token: str) -> None:
+def request_certification(place: Place, execution: str, version: Version, token: str) -> None:
     body = {"token": token, "execution": execution, "version": version.number, "digest": version.digest}
     place.buckets["workspace"].create(certification_key(execution), json.dumps(body).encode())
 
@@ -373,7 +373,7 @@ def test_a_certifier_who_may_not_answer_is_told_what_to_do(
 def test_only_pipelines_that_wait_are_told_of_where_some_do(
     run: Command, place: Place, states: StepFunctions, waiting_token: str
 ) -> None:
-    ask(place, "p-0", place.catalog.version(1), "old")
+    request_certification(place, "p-0", place.catalog.version(1), "old")
     output = json.loads(run("certify", "1", "--decision", "certified", "--note", "x", "--json").stdout)
     assert [each["execution"] for each in output["pipelines"]] == ["p-1"]
 

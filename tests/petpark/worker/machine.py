@@ -13,7 +13,7 @@ from registry.layout.jobs import boot_token_key, job_order_key, run_token_key
 from registry.store.memory_store import MemoryStore
 
 JOB, ATTEMPT = "train-0123456789abcdef", "train-0123456789abcdef.1"
-ASKER = "arn:aws:sts::123456789012:assumed-role/publisher/ana"
+REQUESTER = "arn:aws:sts::123456789012:assumed-role/publisher/ana"
 
 
 def order(purpose: str = "train", /, *, job: str = JOB, max_seconds: Any = 3600, **inputs: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def order(purpose: str = "train", /, *, job: str = JOB, max_seconds: Any = 3600,
         "schema": "petpark.order/1",
         "job": job,
         "purpose": purpose,
-        "requested_by": ASKER,
+        "requested_by": REQUESTER,
         "pipeline": None,
         "max_seconds": max_seconds,
         "inputs": inputs,
@@ -43,7 +43,7 @@ class Machine:
     logged: list[str] = field(default_factory=list[str])
     beats: int = 0
     faults: list[str] = field(default_factory=list[str])
-    goes: bool = True  # on to `Run` once the boot was answered
+    continues: bool = True  # on to `Run` once the boot was answered
     at: float = 0.0
     seconds: float = 0.0
     """How long the attempt may work; 0: not limited."""
@@ -61,16 +61,16 @@ class Machine:
         self.store.create(key, json.dumps({"token": token, **seconds}).encode())
 
     def send_task_success(self, *, output: str, **named: str) -> None:
-        self._take(named["taskToken"], "success", json.loads(output), ends=True)
+        self._call(named["taskToken"], "success", json.loads(output), ends=True)
 
     def send_task_failure(self, *, error: str, cause: str, **named: str) -> None:
-        self._take(named["taskToken"], error, cause, ends=True)
+        self._call(named["taskToken"], error, cause, ends=True)
 
     def send_task_heartbeat(self, **named: str) -> None:
         self.beats += 1
-        self._take(named["taskToken"], "beat", None, ends=False)
+        self._call(named["taskToken"], "beat", None, ends=False)
 
-    def _take(self, token: str, what: str, detail: Any, *, ends: bool) -> None:
+    def _call(self, token: str, what: str, detail: Any, *, ends: bool) -> None:
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "down":
             raise EndpointConnectionError(endpoint_url="states")
@@ -81,7 +81,7 @@ class Machine:
         if ends:
             self.waited_for.remove(token)
             self.answers.append((token, what, detail))
-            if (token, what) == ("boot", "success") and self.goes:
+            if (token, what) == ("boot", "success") and self.continues:
                 self._store_token(run_token_key(JOB, ATTEMPT), "run")
         if fault == "lost":
             raise EndpointConnectionError(endpoint_url="states")

@@ -46,7 +46,7 @@ from tests.petpark.conftest import Place
 from tests.rehearsal.pipeline.test_whole_run import Deployed, deploy, until
 from tests.serving.conftest import Endpoint
 from tests.serving.park import Park
-from tests.training.conftest import ASKER
+from tests.training.conftest import REQUESTER
 from tests.training.night_photos import KINDS, photo, write_photos
 from training.dataset.ingest import ingest
 from training.hyper_parameters import HyperParameters
@@ -327,7 +327,7 @@ def test_a_night_leads_to_a_version_that_knows_it_in_prod_and_the_drift_is_gone(
     (tmp_path / "first").mkdir()
     by_day = ingest(tmp_path / "photos", stage.store, seed=1).sha256
     plan = EvaluationPlan(gates=Gates(**GATES), checks=Checks(photos=5, calls=2))
-    spec = JobSpec(dataset=by_day, seed=3, requested_by=ASKER, hyper_parameters=RECIPE, evaluation=plan)
+    spec = JobSpec(dataset=by_day, seed=3, requested_by=REQUESTER, hyper_parameters=RECIPE, evaluation=plan)
     trained = run_job(
         "first", spec, workspace=stage.workspace, lake=stage.store, catalog=park.catalog, directory=tmp_path / "first"
     )

@@ -20,7 +20,7 @@ from registry.layout.variables import Variable
 from registry.store.memory_store import MemoryStore
 from registry.store.s3_store import S3Store, s3_client
 from tests.moto_cloud import MotoCloud
-from tests.training.conftest import ASKER, TINY
+from tests.training.conftest import REQUESTER, TINY
 from training.dataset import Ingestion
 from training.distributed import processes
 from training.distributed.processes import launch, process_count
@@ -150,7 +150,7 @@ def test_an_instance_trains_in_two_processes_and_a_signal_ends_in_a_checkpoint(
     work, photos = (S3Store(s3_client(cloud["AWS_ENDPOINT_URL"]), name) for name in ("work", "lake"))
     for key in lake.keys(""):
         photos.create(key, lake.get(key))
-    submit(work, "job", JobSpec(dataset=ingestion.sha256, seed=3, requested_by=ASKER, hyper_parameters=MANY_EPOCHS))
+    submit(work, "job", JobSpec(dataset=ingestion.sha256, seed=3, requested_by=REQUESTER, hyper_parameters=MANY_EPOCHS))
     variables = {Variable.PROCESSES: "2", "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         [sys.executable, "-m", "training"],

@@ -17,13 +17,13 @@ from registry.errors import StoreRefused, StoreUnavailable
 from registry.layout.jobs import job_spec_key
 from registry.layout.variables import Variable
 from registry.store.s3_store import S3Store
-from tests.training.conftest import ASKER
+from tests.training.conftest import REQUESTER
 from training.__main__ import FAILED, INTERRUPTED, SUCCEEDED, UNREACHABLE, UNUSABLE, main
 from training.errors import Interrupted
 from training.job import JobResult, JobSpec, find_result, submit
 from training.jobs.logs import Log
 
-SPEC = JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER)
+SPEC = JobSpec(dataset="0" * 64, seed=1, requested_by=REQUESTER)
 
 
 @pytest.fixture

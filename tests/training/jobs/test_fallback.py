@@ -18,7 +18,7 @@ from registry.layout.jobs import checkpoint_key, fallback_key
 from registry.layout.workspace import study_weights_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
-from tests.training.conftest import ASKER, TINY, Built
+from tests.training.conftest import REQUESTER, TINY, Built
 from training.errors import Interrupted, WeightsRefused
 from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER
 from training.job import JobSpec, find_result, initial_weights_key
@@ -31,7 +31,7 @@ from training.networks.pretrained import PACKAGED, PackagedWeights, read_package
 
 LITE0 = PACKAGED["efficientnet_lite0"]
 SPEC = JobSpec(
-    dataset="d" * 64, seed=1, requested_by=ASKER, hyper_parameters=FOR_TRANSFER, initial_weights=LITE0.sha256
+    dataset="d" * 64, seed=1, requested_by=REQUESTER, hyper_parameters=FOR_TRANSFER, initial_weights=LITE0.sha256
 )
 
 
@@ -140,7 +140,7 @@ def test_a_job_without_its_package_says_so_in_result_lineage_report_and_model_ca
 def test_weights_that_are_not_what_the_job_asks_for_end_it_with_the_reason(built: Built, tmp_path: Path, change: str):
     torch.save(build_model(TINY.architecture, 5).state_dict(), tmp_path / "weights.pt")
     data = (tmp_path / "weights.pt").read_bytes()
-    wanted, architecture, message = sha256_hex(data), TINY.architecture, "do not have the job's hash"
+    wanted, architecture, message = sha256_hex(data), TINY.architecture, "do not match the hash"
     if change == "another network":
         architecture, message = "mobilenet_v3_small", "fit this architecture"
     workspace = MemoryStore()

@@ -16,7 +16,7 @@ from registry.layout.data_lake import photo_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from tests.examples import examples
-from tests.training.conftest import ASKER, TINY
+from tests.training.conftest import REQUESTER, TINY
 from tests.training.photos import write_photos
 from training.dataset.index import Row
 from training.dataset.ingest import describe, ingest
@@ -51,7 +51,7 @@ def test_twelve_photos_are_enough_and_the_report_says_how_little_they_show(tmp_p
     spec = JobSpec(
         dataset=dataset,
         seed=1,
-        requested_by=ASKER,
+        requested_by=REQUESTER,
         hyper_parameters=replace(TINY, frozen=frozen, views=0, epochs=0),
         initial_weights=sha256_hex(data),
         evaluation=EvaluationPlan(checks=Checks(photos=2, calls=1)),

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import ASKER
+from tests.training.conftest import REQUESTER
 from training.job import JobSpec
 from training.jobs.trackers import tracked
 
-SPEC = JobSpec(dataset="d" * 64, seed=1, requested_by=ASKER)
+SPEC = JobSpec(dataset="d" * 64, seed=1, requested_by=REQUESTER)
 EPOCH = {"epoch": 2, "of": 3, "accuracy": 0.9, "usage": {"cpu_cores": 1.5}}
 
 

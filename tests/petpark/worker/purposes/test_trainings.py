@@ -18,7 +18,7 @@ from petpark.worker.purposes.trainings import ensure_spec, spec_of, train
 from petpark.worker.training_process import TrainingProcess
 from registry.layout.jobs import job_spec_key
 from registry.store.memory_store import MemoryStore
-from tests.petpark.worker.machine import ASKER, JOB, order
+from tests.petpark.worker.machine import JOB, REQUESTER, order
 from training.errors import SpecMalformed
 from training.job import JobResult, JobSpec, store_result, submit
 
@@ -38,7 +38,7 @@ def read(purpose: str = "train", **changes: Any) -> Order:
 
 def test_a_spec_says_what_the_inputs_say():
     spec = spec_of(read(), code="c" * 64)
-    assert (spec.dataset, spec.seed, spec.requested_by, spec.code) == ("d" * 64, 7, ASKER, "c" * 64)
+    assert (spec.dataset, spec.seed, spec.requested_by, spec.code) == ("d" * 64, 7, REQUESTER, "c" * 64)
     assert spec.hyper_parameters.epochs == 3
     assert spec.evaluation.gates.accuracy == 0.8
     assert spec.evaluation.checks.photos == 20
@@ -78,7 +78,7 @@ def test_wrong_inputs_are_named(changes: dict[str, Any], error: type[Exception],
 
 def test_a_spec_that_was_submitted_is_the_one_that_counts():
     store = MemoryStore()
-    submit(store, JOB, JobSpec(dataset="e" * 64, seed=1, requested_by=ASKER))
+    submit(store, JOB, JobSpec(dataset="e" * 64, seed=1, requested_by=REQUESTER))
     assert ensure_spec(store, Order.from_json(json.dumps(order()).encode()), code=None).dataset == "e" * 64
     other = MemoryStore()
     assert ensure_spec(other, read(), code=None).dataset == "d" * 64
@@ -86,19 +86,19 @@ def test_a_spec_that_was_submitted_is_the_one_that_counts():
     assert ensure_spec(other, read(seed=8), code=None).seed == 7, "an earlier attempt's stays"
 
 
-def python(script: str, lines: list[str] | None = None) -> TrainingProcess:
+def python_process(script: str, lines: list[str] | None = None) -> TrainingProcess:
     return TrainingProcess((sys.executable, "-c", script), print_line=(lines if lines is not None else []).append)
 
 
-def go() -> str | None:
+def never_stop() -> str | None:
     return None
 
 
 @pytest.mark.slow  # starts a process
 def test_the_end_of_a_trainings_output_is_in_the_cause():
     messages: list[str] = []
-    process = python("print('one'); print('two'); raise SystemExit(2)", messages)
-    ending = train(read(), MemoryStore(), stop=go, rendezvous=None, process=process)
+    process = python_process("print('one'); print('two'); raise SystemExit(2)", messages)
+    ending = train(read(), MemoryStore(), stop=never_stop, rendezvous=None, process=process)
     assert messages == ["one", "two"]
     assert (ending.error, ending.cause.splitlines()[-2:]) == (Error.CODE_FAILED, ["one", "two"])
 
@@ -107,13 +107,13 @@ def test_the_end_of_a_trainings_output_is_in_the_cause():
 def test_a_training_that_stored_its_result_has_ended_well():
     store = MemoryStore()
     store_result(store, JobResult(job=JOB, status="succeeded", outcome="refused"))
-    assert train(read(), store, stop=go, rendezvous=None, process=python("pass")).error is None
+    assert train(read(), store, stop=never_stop, rendezvous=None, process=python_process("pass")).error is None
 
 
 @pytest.mark.slow  # starts a process
 def test_a_training_that_is_killed_is_tried_again():
-    process = python(f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})")
-    ending = train(read(), MemoryStore(), stop=go, rendezvous=None, process=process)
+    process = python_process(f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})")
+    ending = train(read(), MemoryStore(), stop=never_stop, rendezvous=None, process=process)
     assert ending.error is Error.INTERRUPTED
     assert "-9" in ending.cause
 
@@ -150,11 +150,11 @@ def test_a_training_that_does_not_end_is_killed_with_what_it_started():
         "print(child.pid, flush=True); child.wait()"
     )
 
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
         children.append(int(line))
         ready.set()
 
-    process = TrainingProcess((sys.executable, "-c", script), print_line=say)
+    process = TrainingProcess((sys.executable, "-c", script), print_line=print_line)
     assert process.run(ready.is_set, {}, grace=0.1) == -signal.SIGKILL
     with suppress(ProcessLookupError):  # it is gone already
         child = os.pidfd_open(children[0])
