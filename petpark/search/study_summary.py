@@ -40,9 +40,9 @@ def luck(table: Table) -> str:
     """Returns whether the best trial is significantly better than the second; empty if there is no second."""
     if table.luck is None:
         return ""
-    verdict = "not luck" if table.luck < _SIGNIFICANCE_LEVEL else "perhaps luck"
+    verdict = "significant" if table.luck < _SIGNIFICANCE_LEVEL else "not significant"
     return (
-        f"That trial {table.second} comes second is {verdict}: p = {table.luck:.2g} by exchanging their answers. "
+        f"Its lead over trial {table.second}, the second best, is {verdict}: p = {table.luck:.2g} (randomisation test). "
         f"Other seeds were not tried."
     )
 

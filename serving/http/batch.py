@@ -87,14 +87,14 @@ class BatchApi:
             model = current.model
             recording = recording_of(self._recorder, request) if self._recorder else None
             results = await self._all(peer, current, photos, explain, abstain=abstain, recording=recording)
-        answer: Batch = {
+        document: Batch = {
             "model": model.identity,
             "request_id": request.state.request_id,
             "results": results,
         }
         if model.rule is not None:
-            answer["decision"] = model.rule
-        return Response(await self._workers.run_in_place(peer, as_json, answer), media_type="application/json")
+            document["decision"] = model.rule
+        return Response(await self._workers.run_in_place(peer, as_json, document), media_type="application/json")
 
     async def _all(
         self,
@@ -150,12 +150,12 @@ class BatchApi:
         if recording is not None:
             recording.record(photo.content, found, model=model, entry=current.move.number, item=number)
         self._metrics.count_prediction(model.version.number, found.label)
-        answer: BatchResult = {
+        result: BatchResult = {
             "name": photo.name,
             "label": found.label,
             "probabilities": found.probabilities,
             **explanation(model, found, explain),
         }
         if abstain:
-            answer["abstention"] = model.abstained(found)
-        return answer
+            result["abstention"] = model.abstained(found)
+        return result

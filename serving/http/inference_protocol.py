@@ -119,14 +119,14 @@ class InferenceProtocolApi:
         self._requested(request)
         length = _json_length(request)
         async with self._bodies.read(request) as body:
-            answer, header_length, images = await self._workers.run(
+            content, header_length, images = await self._workers.run(
                 peer_of(self._workers, request), self._infer, request, body, length
             )
         self._auth.charge(request.state.caller, images)
         if header_length is None:
-            return Response(answer, media_type="application/json")
+            return Response(content, media_type="application/json")
         headers = {_JSON_LENGTH: str(header_length)}
-        return Response(answer, media_type="application/octet-stream", headers=headers)
+        return Response(content, media_type="application/octet-stream", headers=headers)
 
     def _infer(self, request: Request, body: bytes, header_length: int | None) -> tuple[bytes, int | None, int]:
         current = self._requested(request)
@@ -134,8 +134,8 @@ class InferenceProtocolApi:
         tensors = read_request(body, header_length, size=session.size, batch=self._batch, known=session.output_names)
         recording = recording_of(self._recorder, request) if self._recorder else None
         outputs = answer_tensors(tensors.images, tensors.outputs, current, recording)
-        answer = write_response(tensors, outputs, model=self._name, version=str(current.model.version.number))
-        return *answer, len(tensors.images)
+        content = write_response(tensors, outputs, model=self._name, version=str(current.model.version.number))
+        return *content, len(tensors.images)
 
     def _requested(self, request: Request) -> Deployed:
         """Returns the active version if the path names it. Raises `Problem` (404, 503)."""
