@@ -42,7 +42,7 @@ def luck(table: Table) -> str:
         return ""
     verdict = "significant" if table.luck < _SIGNIFICANCE_LEVEL else "not significant"
     return (
-        f"Its lead over trial {table.second}, the second best, is {verdict}: p = {table.luck:.2g} (randomisation test). "
+        f"Its lead over trial {table.second} is {verdict}: p = {table.luck:.2g} (randomisation test). "
         f"Other seeds were not tried."
     )
 
