@@ -1,4 +1,4 @@
-"""`python -m serving`: one endpoint, from its environment."""
+"""`python -m serving`: run one endpoint, configured by environment variables."""
 
 import logging
 import os
@@ -39,21 +39,21 @@ from serving.tracing import start_tracing
 
 _USAGE = 2
 _AWS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
-"""A poll that fails is repeated two seconds later anyway; so give up soon and serve the active version."""
+"""Short timeouts: a failed poll is repeated two seconds later, and the active version is served meanwhile."""
 
 _SWITCH_SECONDS = 0.0005
-"""How long a thread that works in Python keeps the interpreter from others that want it; Python's own is 5 ms.
+"""Switch interval of Python threads; the default is 5 ms.
 
-The event loop wants it several times a request, so while a worker looked at a bad photo, each turn waited as long.
-https://docs.python.org/3/library/sys.html#sys.setswitchinterval
+The event loop needs the interpreter several times per request, and waits up to this long each time while a worker
+thread runs Python code. https://docs.python.org/3/library/sys.html#sys.setswitchinterval
 """
 
 _CACHE_BYTES = 2 * 1024**3
-"""Room for dozens of versions, and a tenth of the volume that an endpoint has."""
+"""Enough for dozens of versions, and a tenth of an endpoint's volume."""
 
 
 def main() -> int:
-    """Serve until stopped. 0: drained and ended; 2: the environment is not usable."""
+    """Serve until stopped. Returns the exit status: 0 after draining, 2 for an invalid environment."""
     log_to_stdout()
     keep_large_blocks_apart()
     sys.setswitchinterval(_SWITCH_SECONDS)

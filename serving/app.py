@@ -41,7 +41,7 @@ def create_app(
     live: Live,
     metrics: Metrics,
     workers: Workers,
-    door: ApiKeyAuth | None = None,
+    auth: ApiKeyAuth | None = None,
     bodies: Bodies | None = None,
     shadow: Shadow | None = None,
     view: RegistryView | None = None,
@@ -50,14 +50,14 @@ def create_app(
     recorder: Recorder | None = None,
     clock: Clock = utc_now,
 ) -> RequestMiddleware:
-    """Make the ASGI application of one endpoint; `live` decides which version answers, `door` authenticates callers.
+    """Returns the ASGI application of one endpoint; `live` has the active version, `auth` authenticates callers.
 
-    Without a `door` there are no keys: all callers or none are admitted, as the settings say. `view` is what the page
-    Models shows, and `open_promotion_service` lets an operator move the channel from there; None: not from here.
-    `recorder` records predictions; None: no.
+    Without `auth` there are no keys, and the settings decide whether callers are admitted. `view` provides the content
+    of the page Models, on which `open_promotion_service` lets an operator move the channel; None: moves are not
+    possible. `recorder` records predictions; None: they are not recorded.
     """
     bodies = bodies or Bodies(settings.limits, shares=not settings.behind_load_balancer)
-    door = door or ApiKeyAuth(None, required=settings.api_keys == "required", metrics=metrics)
+    auth = auth or ApiKeyAuth(None, required=settings.api_keys == "required", metrics=metrics)
     name = settings.model
     split = TrafficSplit(live=live, shadow=shadow or Shadow())
     classify = ClassifyApi(live=live, split=split, bodies=bodies, workers=workers, metrics=metrics, recorder=recorder)
@@ -66,18 +66,18 @@ def create_app(
         bodies=bodies,
         workers=workers,
         metrics=metrics,
-        door=door,
+        auth=auth,
         most=settings.limits.batch,
         recorder=recorder,
     )
-    health = _health(settings, live=live, metrics=metrics, door=door, clock=clock)
+    health = _health(settings, live=live, metrics=metrics, auth=auth, clock=clock)
     v2 = InferenceProtocolApi(
         live=live,
         bodies=bodies,
         workers=workers,
         name=name,
         batch=settings.limits.batch,
-        door=door,
+        auth=auth,
         recorder=recorder,
     )
     pages = PagesApi(settings)
@@ -89,26 +89,26 @@ def create_app(
         behind_load_balancer=settings.behind_load_balancer,
     )
     models = ModelsApi(view=view, roll_back=roll_back)
-    photo = Route("/v1/classify", door.guard(classify.classify), methods=["POST"])
+    photo = Route("/v1/classify", auth.guard(classify.classify), methods=["POST"])
     routes = [
         photo,
-        Route("/v1/classify/batch", door.guard(batch.classify), methods=["POST"]),
+        Route("/v1/classify/batch", auth.guard(batch.classify), methods=["POST"]),
         Route("/v1/model", health.model),
-        Route("/v1/registry", door.guard(models.registry)),
-        Route("/v1/versions/{number}/report.html", door.guard(models.report)),
-        Route("/v1/roll-back", door.guard(roll_back.roll_back, KeyScope.ADMIN), methods=["POST"]),
-        Route("/v1/cameras", door.guard(agents.cameras)),
-        Route("/v1/cameras/{agent}/{name}/thumbnail.jpg", door.guard(agents.thumbnail)),
+        Route("/v1/registry", auth.guard(models.registry)),
+        Route("/v1/versions/{number}/report.html", auth.guard(models.report)),
+        Route("/v1/roll-back", auth.guard(roll_back.roll_back, KeyScope.ADMIN), methods=["POST"]),
+        Route("/v1/cameras", auth.guard(agents.cameras)),
+        Route("/v1/cameras/{agent}/{name}/thumbnail.jpg", auth.guard(agents.thumbnail)),
         *_probes(health),
         Route("/v2", v2.server),
         Route("/v2/health/live", v2.server_live),
         Route("/v2/health/ready", v2.server_ready),
         Route("/v2/models/{model}", v2.model),
         Route("/v2/models/{model}/ready", v2.model_ready),
-        Route("/v2/models/{model}/infer", door.guard(v2.infer), methods=["POST"]),
+        Route("/v2/models/{model}/infer", auth.guard(v2.infer), methods=["POST"]),
         Route("/v2/models/{model}/versions/{version}", v2.model),
         Route("/v2/models/{model}/versions/{version}/ready", v2.model_ready),
-        Route("/v2/models/{model}/versions/{version}/infer", door.guard(v2.infer), methods=["POST"]),
+        Route("/v2/models/{model}/versions/{version}/infer", auth.guard(v2.infer), methods=["POST"]),
         Route("/", pages.page),
         Route("/live", pages.page),
         Route("/models", pages.page),
@@ -127,17 +127,17 @@ def create_probe_app(
     *,
     live: Live,
     metrics: Metrics,
-    door: ApiKeyAuth,
+    auth: ApiKeyAuth,
     connections: Connections | None = None,
     clock: Clock = utc_now,
 ) -> RequestMiddleware:
-    """Make the ASGI application of the health port: what load balancers and Prometheus ask, and nothing else."""
-    routes = _probes(_health(settings, live=live, metrics=metrics, door=door, clock=clock))
+    """Returns the ASGI application of the health port: health checks and metrics only."""
+    routes = _probes(_health(settings, live=live, metrics=metrics, auth=auth, clock=clock))
     return RequestMiddleware(_starlette(routes), live=live, metrics=metrics, connections=connections)
 
 
 def _health(
-    settings: ServingSettings, *, live: Live, metrics: Metrics, door: ApiKeyAuth, clock: Callable[[], datetime]
+    settings: ServingSettings, *, live: Live, metrics: Metrics, auth: ApiKeyAuth, clock: Callable[[], datetime]
 ) -> HealthApi:
     return HealthApi(
         live=live,
@@ -145,7 +145,7 @@ def _health(
         name=settings.model,
         channel=settings.channel,
         instance=settings.instance,
-        door=door,
+        auth=auth,
         providers=settings.providers,
         clock=clock,
     )
@@ -166,7 +166,7 @@ def _starlette(routes: Sequence[Route]) -> Starlette:
         exception_handlers={
             problems.Problem: _on_problem,
             HTTPException: _on_http_exception,
-            ClientDisconnect: _on_caller_left,
+            ClientDisconnect: _on_disconnect,
             Exception: _on_failure,
         },
     )
@@ -175,7 +175,7 @@ def _starlette(routes: Sequence[Route]) -> Starlette:
 
 
 class ClassifyFastPath:
-    """Sends `POST /v1/classify` directly to its route: Starlette's middleware and router would take too long."""
+    """Sends `POST /v1/classify` directly to its route, without the overhead of Starlette's middleware and router."""
 
     def __init__(self, photo: Route, others: ASGIApp) -> None:
         self._photo = photo
@@ -193,7 +193,7 @@ class ClassifyFastPath:
         except problems.Problem as problem:
             response = await _on_problem(request, problem)
         except ClientDisconnect as error:
-            response = await _on_caller_left(request, error)
+            response = await _on_disconnect(request, error)
         except Exception as error:
             response = await _on_failure(request, error)
             await response(scope, receive, send)
@@ -202,33 +202,33 @@ class ClassifyFastPath:
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, problems.Problem)  # noqa: S101 - registered for nothing else
+    assert isinstance(error, problems.Problem)  # noqa: S101 - registered only for Problem
     return problems.response(error.kind, error.detail, request_id=request.state.request_id, headers=error.headers)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     """Returns Starlette's own errors (404, 405) as problem documents."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered only for HTTPException
     detail = f"{request.method} {request.url.path}: {error.detail}. See /docs for all routes."
     kind = problems.of_status(error.status_code)
     return problems.response(kind, detail, request_id=request.state.request_id, headers=error.headers)
 
 
-async def _on_caller_left(request: Request, _error: Exception) -> Response:
-    """Answer a client that sent part of a body: the server does not tell a closed connection from broken HTTP.
+async def _on_disconnect(request: Request, _error: Exception) -> Response:
+    """Returns the response for a body that ended early: Granian reports a closed connection and malformed HTTP alike.
 
-    A body of a known length only ends early when its caller hangs up; nobody reads that answer, it is for the metrics.
-    One in chunks also does where the server cannot read on, and then somebody waits for an answer.
+    A body with a Content-Length ends early only if the client disconnects: the response is for the metrics. A chunked
+    body also ends early if its encoding is malformed, and then the client waits for a response.
     """
-    in_chunks = "transfer-encoding" in request.headers
-    kind = problems.BAD_REQUEST if in_chunks else problems.CALLER_LEFT
-    more = " Its chunks, chunk extensions or trailers are malformed or too long." if in_chunks else ""
+    chunked = "transfer-encoding" in request.headers
+    kind = problems.BAD_REQUEST if chunked else problems.CALLER_LEFT
+    more = " Its chunks, chunk extensions or trailers are malformed or too long." if chunked else ""
     detail = f"The body ended early.{more}"
     return problems.response(kind, detail, request_id=request.state.request_id)
 
 
 async def _on_failure(request: Request, _error: Exception) -> Response:
-    """Point the caller to the log; Starlette raises the error again afterwards, and the middleware logs it."""
+    """Returns a response that refers to the log; the error is raised again, and logged by the middleware."""
     request_id: str = request.state.request_id
     detail = f"Unexpected error; see the endpoint's log for request id {request_id}."
     return problems.response(problems.INTERNAL, detail, request_id=request_id)

@@ -4,11 +4,14 @@ import socket
 
 
 class AddressInUse(OSError):
-    """Somebody else listens where this endpoint should."""
+    """The address cannot be bound, usually because another process listens on it."""
 
 
 def check_address(host: str, port: int, *, advice: str) -> None:
-    """Check that no other process listens: Granian would share the port silently. Raises `AddressInUse`."""
+    """Raise `AddressInUse` if the address cannot be bound; Granian would share the port silently.
+
+    `advice` completes the message: what to do instead of stopping the other process.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Log lines as JSON: on standard output always, in CloudWatch where a log group is named."""
+"""Log lines as JSON: on standard output, and in CloudWatch if a log group is set."""
 
 import json
 import logging
@@ -10,32 +10,32 @@ import watchtower
 
 from registry.masking import Secrets
 
-_ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and whatever was passed as `extra`; without `secrets`."""
+    """Formats a record as a JSON object: time, level, logger, message and `extra` fields; `secrets` are masked."""
 
     def __init__(self, secrets: Secrets | None = None) -> None:
         super().__init__()
         self._secrets = secrets or Secrets()
 
     def format(self, record: logging.LogRecord) -> str:
-        """Render one record."""
+        """Returns the JSON of a record."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {name: value for name, value in vars(record).items() if name not in _ORDINARY}
+        line |= {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(self._secrets.hide_in(line), default=str, ensure_ascii=False)
 
 
 def log_to_stdout(secrets: Secrets | None = None) -> None:
-    """Send everything from INFO up to standard output, without `secrets`."""
+    """Log level INFO and above to standard output; `secrets` are masked."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines(secrets))
     root = logging.getLogger()
@@ -48,10 +48,10 @@ class _CloudWatch(watchtower.CloudWatchLogHandler):
 
 
 def log_to_cloudwatch(client: Any, *, group: str, stream: str) -> None:
-    """Send the same lines to a CloudWatch log group, from a thread of its own.
+    """Also send the lines to a CloudWatch log group, from a separate thread.
 
-    An outage costs lines, never an answer: the lines wait in memory while the client tries again, and standard output
-    has them all.
+    Requests never wait for it: lines are buffered in memory while the client retries. An outage may lose lines there,
+    but not on standard output.
     """
     handler = _CloudWatch(
         log_group_name=group,

@@ -1,4 +1,4 @@
-"""Errors that callers see, as `application/problem+json` (RFC 9457)."""
+"""Error responses, as `application/problem+json` (RFC 9457)."""
 
 import json
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from imaging import PhotoError, PhotoTooLarge
 
 
 class PhotoProblem(TypedDict):
-    """Fields of every problem, of a whole response or of one photo."""
+    """Fields of every problem, for a response or for one photo of a batch."""
 
     type: Annotated[str, msgspec.Meta(extra_json_schema={"format": "uri-reference"})]
     title: str
     status: int
-    detail: Annotated[str, msgspec.Meta(description="What was met, and what to do next")]
+    detail: Annotated[str, msgspec.Meta(description="The cause, and what to do next")]
 
 
 class ProblemDetails(PhotoProblem):
-    """A problem that is a whole answer. https://www.rfc-editor.org/rfc/rfc9457"""
+    """A problem response. https://www.rfc-editor.org/rfc/rfc9457"""
 
     error: Annotated[str, msgspec.Meta(description="The detail again, for clients of the inference protocol")]
     request_id: str
@@ -49,7 +49,7 @@ TOO_MANY = Kind("too-many-requests", 429, "Rate limit exceeded")
 BAD_REQUEST = Kind("bad-request", 400, "Malformed request")
 CALLER_LEFT = Kind("caller-left", 499, "Client closed the connection")
 INTERNAL = Kind("internal", 500, "Internal error")
-UPSTREAM = Kind("upstream", 502, "Upstream service did not answer")
+UPSTREAM = Kind("upstream", 502, "Upstream service did not respond")
 NOT_READY = Kind("not-ready", 503, "No model is being served")
 KEYS_UNREAD = Kind("keys-unread", 503, "API keys cannot be checked")
 OVERLOADED = Kind("overloaded", 503, "Overloaded")
@@ -76,7 +76,7 @@ _BY_STATUS = {kind.status: kind for kind in KINDS if kind not in {NOT_READY, KEY
 
 
 class Problem(Exception):
-    """Ends a request with a problem document. `detail` tells the caller the cause and the next step."""
+    """Ends a request with a problem response. `detail` states the cause and what the caller can do."""
 
     def __init__(
         self, kind: Kind, detail: str, *, retry_after: int | None = None, headers: Mapping[str, str] | None = None
@@ -90,11 +90,11 @@ class Problem(Exception):
 
 
 def of_photo(error: PhotoError) -> Problem:
-    """Returns the problem for a photo that cannot be decoded."""
+    """Returns the problem for a photo that cannot be decoded: 413 if it is too large, else 422."""
     kind = TOO_LARGE if isinstance(error, PhotoTooLarge) else UNREADABLE
     return Problem(
         kind,
-        f"The photo cannot be used: {error}. Send one whole JPEG, PNG or WebP within the limits that /docs states.",
+        f"The photo cannot be used: {error}. Send one complete JPEG, PNG or WebP within the limits listed in /docs.",
     )
 
 

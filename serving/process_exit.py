@@ -1,4 +1,4 @@
-"""How a process that is full of native threads ends."""
+"""Exit of a process with native threads."""
 
 import os
 import sys
@@ -6,11 +6,11 @@ from typing import NoReturn
 
 
 def end(code: int) -> NoReturn:
-    """End at once, with `code`, without Python's own farewell.
+    """Exit immediately with status `code`, without Python's finalization.
 
-    It kills daemon threads by unwinding them, and a thread inside gRPC or ONNX Runtime (C++) or Granian (Rust) then
-    aborts the process (python/cpython#87135; Python 3.14 lets them hang). To be called when everything is done: answers
-    given, logs flushed, files closed.
+    Finalization unwinds daemon threads, and a thread inside gRPC or ONNX Runtime (C++) or Granian (Rust) then aborts
+    the process (python/cpython#87135; Python 3.14 lets them hang). Call it last: once responses are sent, logs flushed
+    and files closed.
     """
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The process around the application: Granian in the same event loop, the follower in a thread, a graceful end."""
+"""The endpoint's process: Granian in the same event loop, followers in threads, graceful shutdown."""
 
 import asyncio
 import contextlib
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SPARE = 4
+_BACKLOG_FACTOR = 4
 _OPEN_FILES = 8192
-_MOMENT = 0.05
-_SUMMING_UP_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+_SUMMARY_SECONDS = 30.0
 _STORING_SECONDS = 3.0
-"""Time for the last recorded predictions, within the `end_seconds` that the process has."""
+"""Maximum time to store the last recorded predictions; less than `end_seconds`."""
 
 
 class Follower(Protocol):
-    """Something that looks for news on a thread of its own, in the store or here."""
+    """Something that polls for changes on a separate thread."""
 
     def run(self, stop: threading.Event, *, poll_seconds: float) -> None:
-        """Look until `stop` is set."""
+        """Poll until `stop` is set."""
 
 
 async def serve(
@@ -67,9 +67,9 @@ async def serve(
     tracing: Tracing | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Answer requests until `stop`; then finish what was begun and return. Raises `AddressInUse`.
+    """Serve requests until `stop` is set; then drain and return. Raises `AddressInUse`.
 
-    `stop` None: until SIGTERM or SIGINT.
+    If `stop` is None, serves until SIGTERM or SIGINT.
     """
     for port, variable in settings.ports.items():
         check_address(settings.host, port, advice=f"set {Variable.HOST} and {variable} to a free address")
@@ -83,13 +83,13 @@ async def serve(
     )
     bodies = Bodies(limits, shares=not settings.behind_load_balancer)
     connections = Connections(limits, ports=_budgets(settings), metrics=metrics)
-    door = ApiKeyAuth(ring, required=settings.api_keys == "required", metrics=metrics)
+    auth = ApiKeyAuth(ring, required=settings.api_keys == "required", metrics=metrics)
     app = create_app(
         settings,
         live=live,
         metrics=metrics,
         workers=workers,
-        door=door,
+        auth=auth,
         bodies=bodies,
         view=view,
         open_promotion_service=open_promotion_service,
@@ -99,14 +99,14 @@ async def serve(
     server = _server(tracing.wrap(app) if tracing else app, settings, settings.port, limits.connections)
     probes = None
     if settings.health_port:
-        probe_app = create_probe_app(settings, live=live, metrics=metrics, door=door, connections=connections)
+        probe_app = create_probe_app(settings, live=live, metrics=metrics, auth=auth, connections=connections)
         probes = _server(probe_app, settings, settings.health_port, limits.probe_connections)
     grpc = await _grpc(
         settings,
         live=live,
         metrics=metrics,
         workers=workers,
-        door=door,
+        auth=auth,
         bodies=bodies,
         connections=connections,
         recorder=recorder,
@@ -119,7 +119,7 @@ async def serve(
         _tracing(tracing),
     ):
         server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
-        summing_up = asyncio.create_task(sum_up(metrics, every_seconds=_SUMMING_UP_SECONDS))
+        summarising = asyncio.create_task(log_summaries(metrics, every_seconds=_SUMMARY_SECONDS))
         reporting = asyncio.create_task(report_state(live, lost=lambda: recorder.lost if recorder else 0))
         probing = asyncio.create_task(probes.serve()) if probes else None
         serving = asyncio.create_task(server.serve())
@@ -137,8 +137,8 @@ async def serve(
             probes.stop()
             await probing
         if grpc is not None:
-            await grpc.stop(grace=None)  # what ran has ended, or had its time
-        summing_up.cancel()
+            await grpc.stop(grace=None)  # drained, or the time for it is over
+        summarising.cancel()
         reporting.cancel()
     workers.close()
 
@@ -150,8 +150,8 @@ def _stopped_by_signals() -> asyncio.Event:
     return stop
 
 
-async def sum_up(metrics: Metrics, *, every_seconds: float) -> None:
-    """Log what was answered, repeatedly, until cancelled; a single instance's alarms are made from these lines."""
+async def log_summaries(metrics: Metrics, *, every_seconds: float) -> None:
+    """Log a summary of recent responses periodically, until cancelled; alarms of single instances use these lines."""
     while True:
         await asyncio.sleep(every_seconds)
         if answered := metrics.recent.take():
@@ -159,19 +159,19 @@ async def sum_up(metrics: Metrics, *, every_seconds: float) -> None:
 
 
 async def drain(live: Live, metrics: Metrics, limits: Limits, *, workers: Workers) -> None:
-    """Report not ready to load balancers, serve a moment longer, then wait until nothing is running, with a limit."""
+    """Report not ready, serve for `drain_notice_seconds`, then wait up to `drain_seconds` for running requests."""
     live.draining = True
     logger.info("draining")
     await asyncio.sleep(limits.drain_notice_seconds)
     end = time.monotonic() + limits.drain_seconds
     while metrics.running and time.monotonic() < end:
-        workers.settle()  # who was answered is not cut off, though other threads still work
-        await asyncio.sleep(_MOMENT)
+        workers.settle()  # ends requests whose response is sent while other threads still work
+        await asyncio.sleep(_POLL_SECONDS)
     logger.info("drained", extra={"cut_off": metrics.running, "unfinished_work": workers.taken})
 
 
 def end_in_time(seconds: float, *, end_process: Callable[[int], object] = end) -> threading.Timer:
-    """End the process after `seconds`, whatever still holds it: a thread that decodes, a store that does not answer."""
+    """Returns a started timer that exits the process after `seconds`, even if threads or calls are still blocked."""
 
     def end_now() -> None:
         logger.warning("process ended with unfinished work")
@@ -185,9 +185,9 @@ def end_in_time(seconds: float, *, end_process: Callable[[int], object] = end) -
 
 def _budgets(settings: ServingSettings) -> dict[int, Budget]:
     limits = settings.limits
-    a_peer = None if settings.behind_load_balancer else limits.peer_connections
-    callers = Budget(in_all=affordable(limits.connections), a_peer=a_peer)
-    probes = Budget(in_all=affordable(limits.probe_connections), a_peer=None)
+    per_peer = None if settings.behind_load_balancer else limits.peer_connections
+    callers = Budget(total=affordable(limits.connections), per_peer=per_peer)
+    probes = Budget(total=affordable(limits.probe_connections), per_peer=None)
     return {port: probes if name is Variable.HEALTH_PORT else callers for port, name in settings.ports.items()}
 
 
@@ -197,12 +197,12 @@ async def _grpc(
     live: Live,
     metrics: Metrics,
     workers: Workers,
-    door: ApiKeyAuth,
+    auth: ApiKeyAuth,
     bodies: Bodies,
     connections: Connections,
     recorder: Recorder | None,
 ) -> "GrpcServer | None":
-    """Start gRPC where it is wanted; elsewhere its library is not even loaded."""
+    """Start gRPC if it has a port; otherwise its library is not imported. Returns the server, or None."""
     if not settings.grpc_port:
         return None
     from serving.grpc.service import InferenceService, start
@@ -211,7 +211,7 @@ async def _grpc(
         live=live,
         metrics=metrics,
         workers=workers,
-        door=door,
+        auth=auth,
         bodies=bodies,
         connections=connections,
         port=settings.grpc_port,
@@ -226,7 +226,7 @@ async def _grpc(
 
 @contextlib.contextmanager
 def _reading(ring: KeyRing | None) -> Generator[None]:
-    """Read the API keys repeatedly, from a thread of their own."""
+    """Poll the API keys on a separate thread while the block runs."""
     if ring is None:
         yield
         return
@@ -235,7 +235,7 @@ def _reading(ring: KeyRing | None) -> Generator[None]:
     try:
         yield
     finally:
-        stop.set()  # a daemon, as the follower
+        stop.set()  # a daemon thread, as in _following
 
 
 @contextlib.contextmanager
@@ -247,12 +247,12 @@ def _following(followers: Sequence[Follower], *, poll_seconds: float) -> Generat
     try:
         yield
     finally:
-        stop.set()  # a daemon: a store that does not answer cannot hold the process back
+        stop.set()  # daemon threads: a store that does not respond cannot delay the exit
 
 
 @contextlib.contextmanager
 def _recording(recorder: Recorder | None) -> Generator[None]:
-    """Store recorded predictions on threads of their own, and what is left at the end, as far as time allows."""
+    """Store recorded predictions on separate threads while the block runs; at its end, as many as time allows."""
     if recorder is None:
         yield
         return
@@ -279,7 +279,7 @@ def _tracing(tracing: Tracing | None) -> Generator[None]:
 
 @contextlib.contextmanager
 def _guarding(connections: Connections) -> Generator[None]:
-    """Close connections beyond the limits, from its own thread, so that it works while the event loop is busy."""
+    """Close connections beyond the limits while the block runs, on a thread that a busy event loop cannot delay."""
     stop = threading.Event()
     threading.Thread(target=connections.run, args=(stop,), name="connections", daemon=True).start()
     try:
@@ -289,10 +289,10 @@ def _guarding(connections: Connections) -> Generator[None]:
 
 
 def _server(app: ASGIApp, settings: ServingSettings, port: int, connections: int) -> Server:
-    """HTTP/1.1 alone: load balancers speak it to their targets, and HTTP/2's tables of header lines cost memory.
+    """Returns a server for HTTP/1.1 only, which load balancers use; HTTP/2's header tables would cost memory.
 
-    Granian takes `_SPARE` times as many connections as there may be: those beyond the limit are closed by the guard,
-    which knows which of them are worth least; Granian would leave the next caller waiting.
+    Granian accepts `_BACKLOG_FACTOR` times the limit of connections: `Connections` closes the least important ones
+    beyond it, whereas Granian would let the next caller wait.
     """
     limits = settings.limits
     return Server(
@@ -303,7 +303,7 @@ def _server(app: ASGIApp, settings: ServingSettings, port: int, connections: int
         http=HTTPModes.http1,
         websockets=False,
         backlog=connections,
-        backpressure=_SPARE * affordable(connections),
+        backpressure=_BACKLOG_FACTOR * affordable(connections),
         http1_settings=HTTP1Settings(
             header_read_timeout=int(limits.keep_alive_seconds * 1000), max_buffer_size=limits.header_bytes
         ),
@@ -312,15 +312,15 @@ def _server(app: ASGIApp, settings: ServingSettings, port: int, connections: int
 
 
 def affordable(connections: int) -> int:
-    """Returns how many of the wanted connections there may be where the system allows fewer open files.
+    """Returns `connections`, or fewer if the process's limit of open files requires it.
 
-    At the moment when the guard looks, `_SPARE` times as many may be open, and half of the files are others'.
+    Between sweeps `_BACKLOG_FACTOR` times as many may be open, and half of the files are reserved for other uses.
     """
-    return max(1, min(connections, open_files() // (2 * _SPARE)))
+    return max(1, min(connections, open_files() // (2 * _BACKLOG_FACTOR)))
 
 
 def open_files() -> int:
-    """Raise this process's limit of open files as far as it may itself, and give it. systemd.exec(5), LimitNOFILE."""
+    """Raise this process's soft limit of open files as far as possible. Returns it. systemd.exec(5), LimitNOFILE."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:

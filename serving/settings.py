@@ -1,4 +1,4 @@
-"""An endpoint's settings: its environment variables, read once, and its limits."""
+"""An endpoint's settings, read once from environment variables, and its limits."""
 
 import json
 import os
@@ -18,22 +18,22 @@ from serving.inference.execution_providers import CPU_ONLY, ProviderUnknown, par
 _MEBIBYTE = 1024 * 1024
 
 HEADER_LINES = 100
-"""Header lines of one request: the HTTP library's own limit."""
+"""Maximum header lines of one request: the HTTP library's fixed limit."""
 
 
 class SettingMissing(ValueError):
-    """An environment variable that the endpoint cannot do without is not set."""
+    """A required environment variable is not set."""
 
 
 class SettingInvalid(ValueError):
-    """An environment variable holds something that the endpoint cannot use."""
+    """An environment variable has an invalid value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one endpoint takes on at most; beyond it a caller is refused or cut off, never a neighbour slowed down.
+    """Limits of one endpoint: a caller beyond one is refused or disconnected, so that others are not slowed down.
 
-    docs/design/limits.md says what the caller gets beyond each.
+    docs/design/limits.md has the response for each.
     """
 
     connections: int = 1024
@@ -43,9 +43,9 @@ class Limits:
     probe_connections: int = 64
     """Connections to the port of health and metrics."""
     header_bytes: int = 64 * 1024
-    """Header lines of one request; more, and they are refused unread."""
+    """Maximum size of one request's header lines."""
     keep_alive_seconds: float = 75.0
-    """Time that a connection stays open for a next request. More than the 60 s after which a load balancer drops it:
+    """Time that an idle connection stays open. More than the 60 s after which a load balancer drops it:
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html"""
     answer_seconds: float = 30.0
     """Maximum time that one piece of work may wait and run before its caller is asked to retry."""
@@ -58,31 +58,31 @@ class Limits:
     metadata_bytes: int = 16 * 1024
     """Metadata of one gRPC call."""
     body_bytes: int = 20 * _MEBIBYTE
-    """Largest body of one request."""
+    """Maximum size of one request's body."""
     held_bytes: int = 256 * _MEBIBYTE
-    """Bodies of all requests together, read or half read."""
+    """Maximum size of all bodies in memory, complete or not."""
     peer_held_bytes: int = 64 * _MEBIBYTE
-    """Bodies of one caller's address; not counted behind a load balancer."""
+    """Maximum size of the bodies of one caller's address; not counted behind a load balancer."""
     body_seconds: float = 15.0
-    """Time in which a body has to arrive."""
+    """Maximum time for a body to arrive."""
     header_seconds: float = 10.0
-    """Time in which the header lines of a connection's first request have to arrive."""
+    """Maximum time for the header lines of a connection's first request to arrive."""
     queue: int = 32
-    """Requests that may wait for a free thread. Callers share the queue: who holds most of it is refused first."""
+    """Requests that may wait for a thread. Callers share the queue: the one with the most requests is refused first."""
     pixels: int = 50_000_000
-    """Pixels of a photo, counted before it is decoded."""
+    """Maximum pixels of a photo, checked before it is decoded."""
     batch: int = 64
-    """Photos in one tensor of the inference protocol, or in one batch of photos."""
+    """Maximum photos in one tensor of the inference protocol, or in one batch."""
     drain_seconds: float = 25.0
-    """Time that running requests have to finish after SIGTERM."""
+    """Maximum time for running requests to finish after SIGTERM."""
     drain_notice_seconds: float = 1.0
-    """Time that the endpoint still answers after it said that it is not ready, so that balancers look away first."""
+    """Time between reporting not ready and draining, in which load balancers stop sending requests."""
     end_seconds: float = 5.0
-    """Time that the process has to end after that, whatever its threads do."""
+    """Time after draining until the process exits, even if threads are blocked."""
 
     @property
     def messages(self) -> int:
-        """GRPC messages that may arrive at the same time: as many of the largest as there may be in memory."""
+        """Maximum gRPC messages that may arrive at the same time: as many of the largest as fit `held_bytes`."""
         return max(1, self.held_bytes // self.body_bytes)
 
 
@@ -97,7 +97,7 @@ class RecordingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ServingSettings:
-    """One endpoint's place in the world."""
+    """Settings of one endpoint."""
 
     model_store: str
     model: str
@@ -105,42 +105,42 @@ class ServingSettings:
     signing_key: str | None
     require_certificate: bool = True
     log_group: str | None = None
-    host: str = "0.0.0.0"  # noqa: S104 - an endpoint is there to be reached; its security group says by whom
+    host: str = "0.0.0.0"  # noqa: S104 - access is restricted by the security group
     port: int = 8080
     poll_seconds: float = 2.0
     slow_milliseconds: float = 1000.0
-    """Answers that take longer are counted, for the alarm on the latency objective."""
+    """Slower responses are counted, for the alarm on the latency objective."""
     threads: int = 1
     api_keys: Literal["required", "open"] = "open"
     """Whether callers without an API key may classify. Routes with the scope `admin` always require a key."""
     api_keys_prefix: str | None = None
-    """Where the log of API keys is in the model store; None: no key is known here."""
+    """Prefix of the log of API keys in the model store; None: no keys."""
     grpc_port: int = 0
-    """Where gRPC answers; 0: nowhere."""
+    """Port for gRPC; 0: none."""
     health_port: int = 0
-    """Where health and metrics answer as well, with connections of their own; 0: nowhere."""
+    """Additional port for health and metrics, with a separate limit of connections; 0: none."""
     behind_load_balancer: bool = False
-    """Whether nobody but a load balancer can connect: what it says about the way to it is believed then."""
+    """Whether only a load balancer can connect: then its X-Forwarded-Proto header is trusted."""
     providers: tuple[str, ...] = CPU_ONLY
     """Execution providers, most preferred first."""
     cameras: tuple[str, ...] = ()
-    """Addresses of camera agents on this machine, whose state the page Live shows."""
+    """URLs of camera agents on this machine, whose state the page Live shows."""
     promoter_role: str | None = None
-    """ARN of the role in which an operator's own credentials may move the channel from the page Models; None: none."""
+    """ARN of the role that operators assume to move the channel from the page Models; None: they cannot."""
     rule: ChannelPolicy = STRICT
     """The rule of the followed channel."""
     recording: RecordingSettings | None = None
     """None: predictions are not recorded."""
     instance: str = "local"
     cache: Path | None = None
-    """Where verified files are remembered; None: nowhere."""
+    """Folder with the cache of verified files; None: no cache."""
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "ServingSettings":
-        """Read and check the variables of `registry.layout`.
+        """Returns the settings from the variables of `registry.layout`.
 
-        Raises `SettingMissing` or `SettingInvalid`, naming the variable and what it is for.
+        Raises `SettingMissing` or `SettingInvalid`, naming the variable and its purpose.
         """
         read = _Reader(environment)
         require = read.boolean(Variable.REQUIRE_CERTIFICATE, default=True)
@@ -176,12 +176,12 @@ class ServingSettings:
             instance=socket.gethostname(),
             cache=_cache(environment),
         )
-        _ = settings.ports  # raises where two are the same
+        _ = settings.ports  # raises for a repeated port
         return settings
 
     @property
     def ports(self) -> Mapping[int, Variable]:
-        """Where this endpoint listens, and which variable says so. Raises `SettingInvalid` for one named twice."""
+        """Ports on which the endpoint listens, with their variables. Raises `SettingInvalid` for a repeated one."""
         named = {Variable.PORT: self.port, Variable.GRPC_PORT: self.grpc_port, Variable.HEALTH_PORT: self.health_port}
         ports: dict[int, Variable] = {}
         for variable, port in named.items():
@@ -193,12 +193,12 @@ class ServingSettings:
 
 
 def usable_cores() -> int:
-    """Count the processor cores that this process may use, which is fewer than the machine's in a container."""
+    """Returns the number of processor cores available to this process, which may be limited by a container."""
     return os.process_cpu_count() or 1
 
 
 def _api_keys(read: "_Reader") -> tuple[Literal["required", "open"], str | None]:
-    """There is no default, so that a forgotten setting cannot open an endpoint."""
+    """Returns whether keys are required, and their prefix. A default could open an endpoint by mistake."""
     prefix = read.environment.get(Variable.API_KEYS_PREFIX, "").strip() or None
     if prefix is not None and not (prefix.startswith(API_KEYS) and prefix.endswith("/")):
         raise SettingInvalid(f"{Variable.API_KEYS_PREFIX} is {prefix!r}; expected a prefix such as {API_KEYS}prod/.")
@@ -224,7 +224,7 @@ def _providers(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _cameras(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Only loopback: what these addresses answer is handed on, so they must lead to nobody else."""
+    """Returns the agents' URLs. Only loopback is allowed, since their responses are forwarded to callers."""
     addresses = tuple(
         part.strip().rstrip("/") for part in environment.get(Variable.CAMERAS, "").split(",") if part.strip()
     )
@@ -237,8 +237,8 @@ def _cameras(environment: Mapping[str, str]) -> tuple[str, ...]:
             usable = False
         if not usable:
             raise SettingInvalid(
-                f"{Variable.CAMERAS} has {address!r}; expected addresses of camera agents on this machine, separated "
-                "by commas, such as http://127.0.0.1:8090."
+                f"{Variable.CAMERAS} contains {address!r}; expected comma-separated loopback URLs of agents, "
+                "such as http://127.0.0.1:8090."
             )
     return addresses
 
@@ -253,7 +253,7 @@ def _rule(environment: Mapping[str, str]) -> ChannelPolicy:
             raise ChannelPolicyInvalid("it is not a JSON object")
         return ChannelPolicy.from_dict(cast("dict[str, Any]", values))
     except ValueError as error:
-        raise SettingInvalid(f"{Variable.CHANNEL_RULE} is not a channel rule: {error}.") from None
+        raise SettingInvalid(f"{Variable.CHANNEL_RULE} is not a valid channel rule: {error}.") from None
 
 
 def _recording(read: "_Reader") -> RecordingSettings | None:
@@ -266,7 +266,7 @@ def _recording(read: "_Reader") -> RecordingSettings | None:
             raise TelemetryPolicyInvalid("it is not a JSON object")
         policy = TelemetryPolicy.from_dict(cast("dict[str, Any]", values))
     except ValueError as error:
-        raise SettingInvalid(f"{Variable.TELEMETRY} is not a policy for recorded predictions: {error}.") from None
+        raise SettingInvalid(f"{Variable.TELEMETRY} is not a valid policy for recorded predictions: {error}.") from None
     if not policy.sample_percent:
         return None
     return RecordingSettings(
@@ -277,7 +277,7 @@ def _recording(read: "_Reader") -> RecordingSettings | None:
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:
-    """Where systemd made a folder for it, in the install root, or where caches of this user are; None without a home.
+    """Returns the cache folder: systemd's, one in the install root, or the user's; None if all are unset.
 
     systemd.exec(5), CacheDirectory=; https://specifications.freedesktop.org/basedir-spec/latest/
     """

@@ -1,4 +1,4 @@
-"""The state of an endpoint, once a minute in a log line, from which CloudWatch makes the metrics of its alarms."""
+"""Log the state of an endpoint once a minute; metric filters of CloudWatch turn it into metrics for alarms."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ _DAY = 24 * 60 * 60
 
 
 def disk_percent(path: str = "/") -> float:
-    """How full the disk of a path is, as `df` shows it: of what is not reserved for root."""
+    """Returns the used share of a path's disk in percent, without the space reserved for root, as `df` does."""
     usage = shutil.disk_usage(path)
     return round(100 * usage.used / (usage.used + usage.free), 1)
 
@@ -36,10 +36,10 @@ def disk_percent(path: str = "/") -> float:
 def state_of(
     live: Live, *, now: datetime, monotonic: float, disk: Callable[[], float] = disk_percent, lost: int = 0
 ) -> dict[str, float]:
-    """The state in numbers; `lost` predictions were sampled and not stored since the last report.
+    """Returns the state as numbers by field; `lost` is the number of sampled predictions lost since the last report.
 
-    `in_service` and `refusing` are 0 or 1; `certificate_days`, until the certificate of the active version ends, is
-    left out where there is none.
+    `in_service` and `refusing` are 0 or 1. `certificate_days`, until the active version's certificate expires, is
+    omitted without a certificate.
     """
     deployed = live.deployed
     left = deployed.model.certified_seconds(now) if deployed else None
@@ -62,7 +62,7 @@ async def report_state(
     monotonic: Callable[[], float] = time.monotonic,
     lost: Callable[[], int] = lambda: 0,
 ) -> None:
-    """Log the state periodically, until cancelled; `lost` counts predictions that were sampled and not stored."""
+    """Log the state every `every_seconds`, until cancelled; `lost` returns the total number of lost predictions."""
     before = 0
     while True:
         await asyncio.sleep(every_seconds)

@@ -1,6 +1,6 @@
-"""Traces and metrics by OpenTelemetry, where its usual environment variables name a collector.
+"""Traces and metrics by OpenTelemetry, if its standard environment variables name a collector.
 
-Without them nothing of OpenTelemetry is imported, and no request passes through this module.
+Without them OpenTelemetry is not imported, and requests do not pass through this module.
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
@@ -32,7 +32,7 @@ ENDPOINTS: Final = (
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
 )
 PROTOCOL: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
-_SPOKEN: Final = "http/protobuf"
+_PROTOCOL: Final = "http/protobuf"
 _SERVICE: Final = "petpark-endpoint"
 _FLUSH_SECONDS: Final = 2.0
 _UNTRACED: Final = frozenset({"/healthz/live", "/healthz/ready", "/healthz/in-service", "/metrics"})
@@ -68,7 +68,7 @@ class Tracing:
                 create(family.name, [_observe(metrics, family.name)], description=family.documentation)
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """Returns `app` with a span around each request but probes."""
+        """Returns `app` with a span around each request except health checks and metrics."""
 
         async def traced(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http" or scope["path"] in _UNTRACED:
@@ -79,7 +79,7 @@ class Tracing:
         return traced
 
     def end(self) -> None:
-        """Send what is left, for up to two seconds."""
+        """Send the remaining data, for up to two seconds."""
 
         def flush() -> None:
             self._traces.shutdown()
@@ -90,13 +90,13 @@ class Tracing:
         thread.join(_FLUSH_SECONDS)
 
     async def _trace(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """The answer may be sent by another thread, and the request end later: the span ends with the answer."""
+        """Trace one request. The span ends with the response, which another thread may send before the request ends."""
         from opentelemetry.trace import SpanKind, StatusCode
 
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        began, sent, status = time.time_ns(), 0, 0
+        start, sent, status = time.time_ns(), 0, 0
         span = self._tracer.start_span(
-            scope["method"], self._propagator.extract(headers), SpanKind.SERVER, start_time=began
+            scope["method"], self._propagator.extract(headers), SpanKind.SERVER, start_time=start
         )
 
         def note(message: Message) -> Awaitable[None]:
@@ -117,9 +117,9 @@ class Tracing:
             span.set_attributes({**facts, "petpark.request_id": scope.get("state", {}).get("request_id", "")})
             if status >= 500:  # https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status
                 span.set_status(StatusCode.ERROR)
-            ended = sent or time.time_ns()
-            span.end(ended)
-            self._durations.record((ended - began) / 1e9, facts)
+            end = sent or time.time_ns()
+            span.end(end)
+            self._durations.record((end - start) / 1e9, facts)
 
 
 def start_tracing(environment: Mapping[str, str], metrics: Metrics, attributes: Mapping[str, str]) -> Tracing | None:
@@ -127,9 +127,9 @@ def start_tracing(environment: Mapping[str, str], metrics: Metrics, attributes: 
     named = [name for name in ENDPOINTS if environment.get(name, "").strip()]
     if not named or environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
-    protocol = environment.get(PROTOCOL, "").strip() or _SPOKEN
-    if protocol != _SPOKEN:
-        raise SettingInvalid(f"{PROTOCOL} is {protocol!r}; endpoints send {_SPOKEN} only.")
+    protocol = environment.get(PROTOCOL, "").strip() or _PROTOCOL
+    if protocol != _PROTOCOL:
+        raise SettingInvalid(f"{PROTOCOL} is {protocol!r}; only {_PROTOCOL} is supported.")
     try:
         tracing = Tracing(metrics, attributes)
     except ModuleNotFoundError as error:

@@ -1,10 +1,10 @@
 """The entry point of a training instance: runs the job that the environment names.
 
-Ends with 0 (succeeded), 1 (failed: the result says why), 2 (the environment is not right), 3 (interrupted: start the
-job again anywhere, and it goes on), 4 (a store did not answer; start it again too).
+Exit status: 0 (succeeded), 1 (failed: the result says why), 2 (the environment or the spec is invalid), 3
+(interrupted: start the job again on any instance, and it continues), 4 (a store is unavailable: start it again, too).
 
-Where there are several GPUs it starts a process for each, as torchrun does: the first runs the job, the others assist.
-Where the job has several instances each does so, and the first process of the first instance runs the job.
+With several GPUs it starts a process for each, as torchrun does: the first runs the job, and the others assist. With
+several instances each of them does so, and the first process of the first instance runs the job.
 """
 
 import atexit
@@ -42,7 +42,7 @@ from training.jobs.trackers import tracked
 from training.jobs.worker import assist
 
 SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED, UNREACHABLE = range(5)
-_IMPATIENCE = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+_LOG_CONFIG = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
 _CLIENT_CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
 
 
@@ -59,7 +59,7 @@ class Environment:
 
     @classmethod
     def read(cls) -> Self:
-        """Read the process's environment; KeyError naming what is missing."""
+        """Returns the process's settings. Raises KeyError for a missing variable."""
         return cls(
             job=os.environ[Variable.JOB],
             model=os.environ[Variable.MODEL],
@@ -72,21 +72,21 @@ class Environment:
 
 def main() -> int:
     """Run the job. Returns the exit status."""
-    # At exit, Python runs garbage collection once more: a second if torch was loaded, for which the worker would wait.
+    # At exit, Python runs garbage collection, which takes a second with torch loaded. freeze() skips it.
     atexit.register(gc.freeze)
     try:
         environment = Environment.read()
     except KeyError as error:
-        print(f"petpark training needs {error.args[0]} in its environment; the user data sets it", file=sys.stderr)
+        print(f"petpark training: {error.args[0]} is not set; the user data sets it", file=sys.stderr)
         return UNUSABLE
     status = _work(environment)
-    processes.note(status)
+    processes.report_status(status)
     return status
 
 
 def _work(environment: Environment) -> int:
     torch.set_num_threads(max(1, (os.process_cpu_count() or 1) // processes_here()))
-    logs = boto3.client("logs", config=_IMPATIENCE) if environment.log_group else None
+    logs = boto3.client("logs", config=_LOG_CONFIG) if environment.log_group else None
     log = Log(environment.job, group=environment.log_group, client=logs)
     with Interruption() as interruption:
         return _run(environment, log, interruption)
@@ -98,14 +98,14 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
     workspace = S3Store(client, environment.workspace, transfer=transfer)
     try:
         spec = load_spec(workspace, environment.job)
-        count = 1 if spec.hyper_parameters.frozen else processes.wanted()
+        count = 1 if spec.hyper_parameters.frozen else processes.process_count()
         if count > 1 or (spec.instances > 1 and not processes.is_launched_process()):
             return _start_several(environment.job, spec, count)
         group = Group.join()
         with tempfile.TemporaryDirectory(prefix="petpark-job-") as directory:
             lake = S3Store(client, environment.data_lake, transfer=transfer, transfer_reads=True)
             models = S3Store(client, environment.model_store, transfer=transfer, transfer_reads=True)
-            if not group.leads:
+            if not group.is_leader:
                 return _assist(spec, lake, group, Path(directory), log, interruption)
             result = run_job(
                 environment.job,
@@ -131,12 +131,12 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
     except StoreUnavailable as error:
         log.report("store", {"error": type(error).__name__, "message": str(error)})
         return UNREACHABLE
-    except Exception as error:  # noqa: BLE001 - the state machine must learn that the job ended
+    except Exception as error:  # noqa: BLE001 - the result must say that the job failed
         if lacks_credentials(error):
             log.report("store", {"error": type(error).__name__, "message": str(error)})
             return UNREACHABLE
         failed = JobResult(job=environment.job, status="failed", error=type(error).__name__, message=str(error))
-        with suppress(RegistryError):  # a store that refuses the work may refuse its result, too
+        with suppress(RegistryError):  # the store may be the cause
             store_result(workspace, failed)
         log.report("failed", {"error": failed.error, "message": failed.message, "traceback": traceback.format_exc()})
         return FAILED
@@ -145,25 +145,25 @@ def _run(environment: Environment, log: Log, interruption: Interruption) -> int:
 
 
 def _start_several(job: str, spec: JobSpec, count: int) -> int:
-    """Start the processes of this instance."""
-    meeting = None
-    if met := os.environ.get(Variable.RENDEZVOUS):
-        meeting = Rendezvous.from_json(met)
+    """Start the processes of this instance. Returns their exit status."""
+    rendezvous = None
+    if text := os.environ.get(Variable.RENDEZVOUS):
+        rendezvous = Rendezvous.from_json(text)
     elif spec.instances > 1:
         raise SpecMalformed(
-            f"the job has {spec.instances} instances, and {Variable.RENDEZVOUS} is not set by the worker"
+            f"the job has {spec.instances} instances, but {Variable.RENDEZVOUS}, which the worker sets, is not set"
         )
     print_line(f"petpark training starts {count} processes")
-    return processes.launch(job, count, meeting=meeting)
+    return processes.launch(job, count, rendezvous=rendezvous)
 
 
 def _assist(spec: JobSpec, lake: S3Store, group: Group, directory: Path, log: Log, interruption: Interruption) -> int:
-    """Train as a worker until the job ends. The leader reports how it ended."""
+    """Train in a non-leading process until the job ends. The leader reports the result."""
     try:
         assist(spec, lake=lake, group=group, directory=directory, should_stop=interruption.noticed)
         group.close()
     except (Interrupted, SpecMalformed) as error:
-        log.report("assistant ends", {"rank": group.rank, "message": str(error)})
+        log.report("assistant ended", {"rank": group.rank, "message": str(error)})
     return SUCCEEDED
 
 
@@ -171,7 +171,7 @@ def _caller() -> str:
     """Returns the ARN of the role that trains, for the version's lineage."""
     try:
         return boto3.client("sts", config=_CLIENT_CONFIG).get_caller_identity()["Arn"]
-    except Exception:  # noqa: BLE001 - lineage is worth having, not worth losing a training for
+    except Exception:  # noqa: BLE001 - a missing detail of the lineage must not fail a training
         return "unknown"
 
 

@@ -1,6 +1,6 @@
-"""A job: what shall be trained, how it went epoch by epoch, and how it ended. All of it is JSON, written once.
+"""Records of a job: its spec, epochs, progress and result, as canonical JSON objects that are written once.
 
-A job's id is the name of its folder in the workspace (`registry.layout`); nothing inside repeats it, except the result.
+A job's id is the name of its folder in the workspace (`registry.layout`); of its records only the result repeats it.
 """
 
 import re
@@ -18,16 +18,16 @@ from training.errors import JobExists, JobMissing, SpecMalformed
 from training.hyper_parameters import HyperParameters
 from training.plan import DataGates, EvaluationPlan
 
-_YOUNG: Final = MappingProxyType({"data_gates": None, "study": None, "instances": 1})
-"""Fields that jobs of the past do not have, and what these had without knowing it."""
+_LATER_FIELDS: Final = MappingProxyType({"data_gates": None, "study": None, "instances": 1})
+"""Fields that specs of earlier releases lack, with the values that apply to them."""
 
 IDENTITY: Final = re.compile(r"arn:[\w-]+:(?:iam|sts)::\d{12}:[!-~]+", re.ASCII)
-"""An ARN as STS reports it of a caller: a user, or a session of a role."""
+"""ARN of a caller as STS reports it: of a user, or of a role session."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """A job's spec, and who requested it."""
+    """What a job trains, how it is evaluated, and who requested it."""
 
     dataset: str  # hash of a manifest in the data lake
     seed: int
@@ -37,23 +37,25 @@ class JobSpec:
     initial_weights: str | None = None  # hash of a weights file; None: from scratch
     max_seconds: int = 3600
     evaluation: EvaluationPlan = field(default_factory=EvaluationPlan)
-    data_gates: DataGates | None = None  # what the dataset's newest quality report must show; None: none is requested
-    study: str | None = None  # the study that this is a trial of: judged on validation photos, and never published
-    instances: int = 1  # that train it together, launched together
+    data_gates: DataGates | None = None  # limits for the dataset's newest quality report; None: no report is required
+    study: str | None = None  # id of the study if this is a trial: evaluated on validation photos, never published
+    instances: int = 1  # number of instances that train together
 
     def to_json(self) -> bytes:
-        """Write canonical JSON. What a job does not ask for is left out, so that code of before reads it."""
+        """Returns canonical JSON. Later fields with default values are omitted: earlier releases do not know them."""
         facts = asdict(self)
-        return canonical({name: facts[name] for name in facts if name not in _YOUNG or facts[name] != _YOUNG[name]})
+        return canonical(
+            {name: facts[name] for name in facts if name not in _LATER_FIELDS or facts[name] != _LATER_FIELDS[name]}
+        )
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Read canonical JSON, strictly; SpecMalformed."""
-        return read_strictly("job", data, cls.read)
+        """Returns the spec in canonical JSON. Raises SpecMalformed."""
+        return read_strictly("job spec", data, cls.read)
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
-        """Read all, strictly; ValueError or SpecMalformed."""
+        """Returns the spec in `fields`. Raises ValueError or SpecMalformed."""
         data_gates = fields.optional_nested("data_gates")
         spec = cls(
             dataset=fields.text("dataset", SHA256),
@@ -74,7 +76,7 @@ class JobSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """How one epoch went. Accuracy and loss without `train_` are those of the validation photos."""
+    """Metrics of one epoch. `accuracy` and `loss` are those of the validation photos."""
 
     epoch: int
     of: int
@@ -85,7 +87,7 @@ class EpochRecord:
     seconds: float
     usage: Mapping[str, float] = field(
         default_factory=dict[str, float]
-    )  # of the machine: `training.instance.machine.Usage`
+    )  # of the instance: `training.instance.machine.Usage`
 
     def to_json(self) -> bytes:
         """Write canonical JSON."""
@@ -108,22 +110,21 @@ class EpochRecord:
 
 
 STAGES: Final = ("photos decoded", "photos embedded", "tests done")
-"""What of a job takes a while and is no epoch, in its order: photos that stay in memory, those that a frozen network
-sees, and the parts of evaluation."""
+"""Stages with progress other than epochs, in order: decoding of photos, embedding by a frozen network, evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressRecord:
-    """How far one of the `STAGES` is."""
+    """Progress of one of the `STAGES`."""
 
     doing: str
     done: int
     of: int
-    seconds_left: float  # of this stage, at its pace until now
+    seconds_left: float  # estimate for this stage, at its pace so far
 
     @property
     def key(self) -> tuple[int, int]:
-        """Its place among the job's."""
+        """Its position among the job's progress records: index of the stage, and `done`."""
         return STAGES.index(self.doing), self.done
 
     def to_json(self) -> bytes:
@@ -150,24 +151,24 @@ class ProgressRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class JobResult:
-    """How a job ended."""
+    """Result of a job."""
 
     job: str
     status: Literal["succeeded", "failed", "cancelled"]
     version: int | None = None
     digest: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
-    error: str | None = None  # name of the outcome, such as DatasetRefused
-    message: str | None = None  # what a person should know about it
-    seconds: float = 0.0  # on the machine that finished it
-    by: str | None = None  # ARN of who cancelled it; None if nobody did
-    outcome: str | None = None  # of a job that succeeded: one of its purpose's outcomes, docs/design/pipeline.md
-    report: str | None = None  # s3:// URI of what people read about it
+    error: str | None = None  # name of the error, such as DatasetRefused
+    message: str | None = None  # explanation for people
+    seconds: float = 0.0  # of the instance that finished it
+    by: str | None = None  # ARN of the person who cancelled it; None if it was not cancelled
+    outcome: str | None = None  # of a successful job, one of its purpose's outcomes: docs/design/pipeline.md
+    report: str | None = None  # s3:// URI of a report
 
     def to_json(self) -> bytes:
-        """Write canonical JSON, without the fields that results of the past do not have where they say nothing."""
-        young = ("by", "outcome", "report")
-        return canonical({name: fact for name, fact in asdict(self).items() if name not in young or fact is not None})
+        """Returns canonical JSON. Empty later fields are omitted, so that earlier releases can read it."""
+        later = ("by", "outcome", "report")
+        return canonical({name: fact for name, fact in asdict(self).items() if name not in later or fact is not None})
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -195,64 +196,64 @@ class JobResult:
 
 
 def epoch_records(workspace: ObjectStore, job: str) -> tuple[list[EpochRecord], dict[str, str]]:
-    """Returns the records of a job's epochs, in order; and what else lies among them, by key, with why it is none."""
+    """Returns the records of a job's epochs, in order, and the problems of malformed ones by key."""
     found: list[EpochRecord] = []
-    others: dict[str, str] = {}
+    problems: dict[str, str] = {}
     for key in workspace.keys(epochs_prefix(job)):
         try:
             found.append(EpochRecord.from_json(workspace.get(key)))
         except SpecMalformed as error:
-            others[key] = str(error)
-    return found, others
+            problems[key] = str(error)
+    return found, problems
 
 
 def initial_weights_key(job: str) -> str:
-    """Key in the workspace of weights that were submitted with a job."""
+    """Returns the key of weights submitted with a job, in the workspace."""
     return f"{job_prefix(job)}initial.pt"
 
 
 class Record(Protocol):
-    """What is stored as canonical JSON, and read strictly."""
+    """A record that is stored as canonical JSON and read strictly."""
 
     def to_json(self) -> bytes:
-        """Write canonical JSON; ValueError for what JSON cannot say."""
+        """Returns canonical JSON. Raises ValueError for a value that JSON cannot represent."""
         ...
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Read it; SpecMalformed or ValueError."""
+        """Returns the record in `data`. Raises SpecMalformed or ValueError."""
         ...
 
 
 def written(record: Record) -> bytes:
-    """Returns a record's bytes to store, once its own reader took them; SpecMalformed: nobody could read it again."""
+    """Returns a record's bytes. Raises SpecMalformed if they could not be read back."""
     try:
         data = record.to_json()
         type(record).from_json(data)
     except ValueError as error:
-        raise SpecMalformed(f"this cannot be stored: {error}") from error
+        raise SpecMalformed(f"the record cannot be stored: {error}") from error
     return data
 
 
 def submit(workspace: ObjectStore, job: str, spec: JobSpec) -> None:
-    """Store a job for whichever machine will run it; JobExists, SpecMalformed."""
+    """Store a job's spec. Raises JobExists, SpecMalformed."""
     body = written(spec)
     try:
         workspace.create(job_spec_key(job), body)
     except ObjectExists as error:
-        raise JobExists(f"job {job} exists already; choose another id") from error
+        raise JobExists(f"job {job} already exists; choose another id") from error
 
 
 def load_spec(workspace: ObjectStore, job: str) -> JobSpec:
-    """Returns a job's spec; JobMissing, SpecMalformed."""
+    """Returns a job's spec. Raises JobMissing, SpecMalformed."""
     try:
         return JobSpec.from_json(workspace.get(job_spec_key(job)))
     except ObjectMissing as error:
-        raise JobMissing(f"no job {job}; `petpark jobs list` shows those that exist") from error
+        raise JobMissing(f"no job {job}; `petpark jobs list` shows the existing jobs") from error
 
 
 def find_result(workspace: ObjectStore, job: str) -> JobResult | None:
-    """Returns how a job ended; None while it has not."""
+    """Returns a job's result; None until it has ended. Raises SpecMalformed."""
     try:
         return JobResult.from_json(workspace.get(job_result_key(job)))
     except ObjectMissing:
@@ -260,14 +261,14 @@ def find_result(workspace: ObjectStore, job: str) -> JobResult | None:
 
 
 def store_cancelled(workspace: ObjectStore, job: str, *, by: str, why: str) -> JobResult:
-    """Store that `by` (an ARN) cancelled a job; gives what is stored, which is the job's own result if it was first."""
+    """Store that `by` (an ARN) cancelled a job. Returns the stored result, an earlier one if there is one."""
     return store_result(workspace, JobResult(job=job, status="cancelled", error="Cancelled", message=why, by=by))
 
 
 def store_result(workspace: ObjectStore, result: JobResult) -> JobResult:
-    """Store how a job ended; gives what is stored, which is another machine's result if it was first.
+    """Store a job's result, create-only. Returns the stored result, another instance's if that was earlier.
 
-    A result that no reader would take, such as one with a figure that is no number, is stored as a failure saying so.
+    A result that could not be read back, for example with a metric that is not finite, is stored as a failure.
     """
     try:
         body = written(result)
@@ -281,11 +282,11 @@ def store_result(workspace: ObjectStore, result: JobResult) -> JobResult:
 
 
 def read_strictly[T](what: str, data: bytes, read: Callable[[Fields], T]) -> T:
-    """Read canonical JSON of which `read` takes every field; SpecMalformed says what it should have been."""
+    """Returns the record in canonical JSON; `read` must consume every field. Raises SpecMalformed, naming `what`."""
     try:
         fields = parse_canonical(data)
         record = read(fields)
         fields.done()
     except ValueError as error:
-        raise SpecMalformed(f"this is no {what}: {error}") from error
+        raise SpecMalformed(f"malformed {what}: {error}") from error
     return record

@@ -1,1 +1,1 @@
-"""Training jobs: submitted, launched on instances, watched, resumed, cancelled."""
+"""Training jobs: submit, launch on instances, follow, resume, cancel."""

@@ -1,4 +1,4 @@
-"""Cancels a job; the job's result records who did it, and why."""
+"""Cancel a job; its result records who cancelled it, and why."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Cancelled:
-    """A job that was cancelled, by whom, and the instances that were ended for it."""
+    """A cancelled job: by whom, why, and which instances were terminated."""
 
     job: str
     by: str
     why: str
     instances: tuple[str, ...]
     executions: tuple[str, ...] = ()
-    """Names of the executions that were stopped."""
+    """Names of the stopped executions."""
 
 
 def cancel(target: Target, job: str, *, why: str) -> Cancelled:
-    """End `job` forever, and its instances; repeated, it ends what was left over the first time.
+    """Cancel `job` permanently and terminate its instances. Idempotent: a repeated call completes an interrupted one.
 
-    The job's result comes first, create-only: an instance that boots later finds it, and ends itself. A trial that is
-    cancelled is one that failed; its study continues. Raises `JobFinished` if the job ended otherwise, training's
-    `JobMissing`.
+    The result is stored first, create-only: an instance that boots later finds it and shuts down. A cancelled trial
+    counts as failed; its study continues. Raises `JobFinished` if the job has another result, training's `JobMissing`
+    if it does not exist, and `ReasonMissing` if `why` is blank.
     """
     from training.job import store_cancelled
 
@@ -43,8 +43,8 @@ def cancel(target: Target, job: str, *, why: str) -> Cancelled:
     ended = store_cancelled(store, job, by=by, why=why)
     if ended.status != "cancelled":
         outcome = f"version {ended.version}" if ended.version else ended.error or ended.status
-        raise JobFinished(f"Job {job} has ended already: {outcome}.", next_step=f"petpark jobs show {job}", job=job)
-    # Its executions before its instances: they would launch others.
+        raise JobFinished(f"Job {job} has already ended: {outcome}.", next_step=f"petpark jobs show {job}", job=job)
+    # Executions first: they would replace the terminated instances.
     stopped = executions.stop(target, job, why=why) if target.outputs.pipeline else []
     alive = [
         instance.get("InstanceId", "")
@@ -62,7 +62,7 @@ def cancel(target: Target, job: str, *, why: str) -> Cancelled:
 
 
 def require_job(store: ObjectStore, job: str) -> None:
-    """Raise training's `JobMissing` where nobody submitted or ordered a job."""
+    """Raise training's `JobMissing` if the job has neither an order nor a spec."""
     from training.job import load_spec
 
     if store.stat(job_order_key(job)) is None:
@@ -70,6 +70,6 @@ def require_job(store: ObjectStore, job: str) -> None:
 
 
 def require_reason(why: str) -> None:
-    """Raise `ReasonMissing` if nobody would learn why."""
+    """Raise `ReasonMissing` if `why` is blank."""
     if not why.strip():
         raise ReasonMissing("No reason was given.", next_step='State the reason, which is recorded: --why "..."')

@@ -1,4 +1,4 @@
-"""Events of a job's execution: follow it until its end, and read its history. `docs/design/pipeline.md`."""
+"""Events of a job's execution: follow it until it ends, and read its history. `docs/design/pipeline.md`."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ STATE_TEXTS: Final[Mapping[str, str]] = {
     "LaunchOnDemand": "requests on-demand instances",
     "WaitForCapacity": "waits for capacity",
     "Boot": "the instance boots",
-    "Run": "works",
+    "Run": "runs",
     "EndInstances": "ends its instances",
-    "NextAttempt": "begins an attempt",
+    "NextAttempt": "starts another attempt",
 }
-"""States that are shown, each with its text."""
+"""States to show, with their texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StateSeen:
+class StateEntered:
     """The job's execution entered a state."""
 
     state: str
     text: str
     at: datetime
     cause: str = ""
-    """The error that caused another attempt."""
+    """The error that led to another attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoneySeen:
-    """The job's cost so far in USD, at list prices."""
+class CostIncreased:
+    """The cost of a job or study so far in USD, at list prices."""
 
     usd: float
 
 
-type ExecutionEvent = JobEvent | StateSeen | MoneySeen
+type ExecutionEvent = JobEvent | StateEntered | CostIncreased
 
 
 def follow(
@@ -62,7 +62,7 @@ def follow(
     poll: float = 2.0,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[ExecutionEvent]:
-    """Yields a job's events until it has succeeded: states, epochs, progress, cost. Polls every `poll` seconds.
+    """Yield a job's events until it has succeeded: states, epochs, progress, cost. Polls every `poll` seconds.
 
     Raises `JobFailed` with the error's name and cause, `NoCapacity`, `JobCancelled`, `JobInterrupted`.
     """
@@ -74,18 +74,18 @@ def follow(
     spending = Spending(target, execution.job)
     usd = 0.0
     while True:
-        # The status first, so that all records until the end are read afterwards.
+        # Read the status first: records written before the end are then read below.
         ended = states_client(target).describe_execution(executionArn=execution.arn)
         for event in history.new():
-            if (seen := state_seen(event)) is not None:
-                yield seen
+            if (entered := shown_event(event)) is not None:
+                yield entered
         yield from records.new()
         if (now := spending.so_far()) > usd:
             usd = now
-            yield MoneySeen(usd=usd)
+            yield CostIncreased(usd=usd)
         if ended["status"] != RUNNING:
             result = find_result(workspace, execution.job)
-            yield _end(execution.job, ended["status"], ended.get("error", ""), ended.get("cause", ""), result)
+            yield _finished(execution.job, ended["status"], ended.get("error", ""), ended.get("cause", ""), result)
             return
         pause(poll)
 
@@ -119,40 +119,40 @@ class History:
         return found[::-1]
 
 
-def state_seen(event: Mapping[str, Any]) -> StateSeen | None:
-    """Returns the shown event for an entry of a job's history; None for entries that are not shown."""
+def shown_event(event: Mapping[str, Any]) -> StateEntered | None:
+    """Returns the event to show for an entry of a job's history; None for entries that are not shown."""
     at = event["timestamp"].astimezone(UTC)
     for kind in ("taskFailedEventDetails", "taskTimedOutEventDetails"):
-        if (details := event.get(kind)) is not None and _is_ours(details):
+        if (details := event.get(kind)) is not None and _is_of_worker(details):
             cause = details.get("cause") or details.get("error", "")
-            return StateSeen(state="", text=f"interrupted: {details.get('error', 'unknown')}", at=at, cause=cause)
+            return StateEntered(state="", text=f"interrupted: {details.get('error', 'unknown')}", at=at, cause=cause)
     entered = event.get("stateEnteredEventDetails")
     if entered is None or (text := STATE_TEXTS.get(entered["name"])) is None:
         return None
-    return StateSeen(state=entered["name"], text=text, at=at)
+    return StateEntered(state=entered["name"], text=text, at=at)
 
 
-def _is_ours(details: Mapping[str, Any]) -> bool:
-    """Whether the task waited for a worker; a failed read of S3 is a normal result."""
+def _is_of_worker(details: Mapping[str, Any]) -> bool:
+    """Whether the task waited for a worker. Other tasks read S3, and a missing object is normal there."""
     return details.get("resource", "").endswith(".waitForTaskToken")
 
 
-def _end(job: str, status: str, error: str, cause: str, result: JobResult | None) -> Finished:
-    """Returns a success. Raises the error of any other outcome, with the next step."""
+def _finished(job: str, status: str, error: str, cause: str, result: JobResult | None) -> Finished:
+    """Returns the last event of a successful job. Raises the error of any other outcome, with the next step."""
     if status == "SUCCEEDED" and result is not None:
         return finished(job, result)
     if (result is not None and result.status == "cancelled") or error == "Cancelled":
         if result is not None:
-            finished(job, result)  # raises, with the name of who did it
+            finished(job, result)  # raises JobCancelled, with the name of the person
         raise JobCancelled(
             f"Job {job} was cancelled{f': {cause}' if cause else ''}", next_step="petpark jobs list", job=job
         )
-    again = f"petpark train --resume {job}"
+    resume = f"petpark train --resume {job}"
     reason = cause or f"the execution ended as {status} without a cause"
     if error == "NoCapacity":
-        raise NoCapacity(reason, next_step=f"Try again later ({again}), or on demand ({again} --on-demand).", job=job)
+        raise NoCapacity(reason, next_step=f"Try again later ({resume}), or on demand ({resume} --on-demand).", job=job)
     if error in _RESUMABLE or status in ("ABORTED", "TIMED_OUT"):
-        raise JobInterrupted(f"Job {job} did not end: {error or status}, {reason}", next_step=again, job=job)
+        raise JobInterrupted(f"Job {job} was interrupted: {error or status}, {reason}", next_step=resume, job=job)
     refused = denial(reason)
     step = _STEPS.get(error, "Fix the cause and train again; `petpark jobs logs` shows its log.")
     if refused is not None:
@@ -162,6 +162,6 @@ def _end(job: str, status: str, error: str, cause: str, result: JobResult | None
 
 _RESUMABLE: Final = frozenset({"TooManyAttempts", "Interrupted", "LaunchFailed", "States.HeartbeatTimeout"})
 _STEPS: Final[Mapping[str, str]] = {
-    "SpendCap": "Raise the named cap, then pulumi up; or use fewer instances or minutes (--max-minutes).",
-    "TimedOut": "Give it more time: --max-minutes.",
+    "SpendCap": "Raise the named limit, then pulumi up; or use fewer instances or minutes (--max-minutes).",
+    "TimedOut": "Allow more time with --max-minutes.",
 }

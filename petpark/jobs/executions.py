@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from petpark.errors import (
-    JobFinished,
-    JobOfStudy,
-    StackOutdated,
-)
+from petpark.errors import JobFinished, JobOfStudy, StackOutdated
 from registry.layout.roles import Role
 from registry.layout.workspace import study_key
 
@@ -25,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_RUNS: Final = 99
 _LISTED: Final = 1000
-"""How many of the newest executions are searched for a job's newest one."""
+"""Number of recent executions searched for a job's newest one."""
 RUNNING: Final = "RUNNING"
 
 
@@ -39,16 +35,16 @@ class Execution:
 
     @property
     def name(self) -> str:
-        """The id; with `-r2` and so on for a later run of it."""
+        """The id, with a suffix `-r2`, `-r3` … for repeated runs."""
         return self.arn.rpartition(":")[2]
 
 
 def machines(target: Target) -> PipelineOutputs:
-    """Returns the stack's state machines. Raises `StackOutdated` if it has none."""
+    """Returns the ARNs and limits of the stack's state machines. Raises `StackOutdated` if it has none."""
     found = target.outputs.pipeline
     if found is None:
         raise StackOutdated(
-            f"Stack {target.outputs.stack} has no pipeline, or one of another version of this program.",
+            f"Stack {target.outputs.stack} has no pipeline, or was deployed by another version of petpark.",
             next_step=f"pulumi up --stack {target.outputs.stack}",
         )
     return found
@@ -68,7 +64,7 @@ class JobRequest:
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def to_json(self) -> str:
-        """Returns the input as JSON: one text for equal requests, so that a repeated start is the same execution."""
+        """Returns the input as JSON, identical for equal requests: StartExecution is idempotent for the same input."""
         facts = {
             "job": self.job,
             "purpose": self.purpose,
@@ -86,8 +82,8 @@ class JobRequest:
 def start_training(target: Target, job: str, *, on_demand: bool = False) -> Execution:
     """Start or resume the training submitted as `job`. Returns its execution, the running one if there is one.
 
-    A failed job is tried again, and its failed result replaced. Raises `JobFinished`, `JobOfStudy`, `StackOutdated`,
-    training's `JobMissing`.
+    A failed job is retried, and its result replaced. Raises `JobFinished` if the job has succeeded or was cancelled,
+    `JobOfStudy` if it is a trial, `StackOutdated`, and training's `JobMissing`.
     """
     from training.job import find_result, load_spec
 
@@ -96,12 +92,12 @@ def start_training(target: Target, job: str, *, on_demand: bool = False) -> Exec
     if spec.study is not None:
         stored = workspace.stat(study_key(spec.study)) is not None
         raise JobOfStudy(
-            f"Job {job} is a trial of study {spec.study}, which has a budget.",
+            f"Job {job} is a trial of study {spec.study}, and runs only within the study's budget.",
             next_step=f"petpark search resume {spec.study}" if stored else "petpark pipeline retry",
         )
     result = find_result(workspace, job)
     if result is not None and result.status != "failed":
-        raise JobFinished(f"Job {job} has a result already.", next_step=f"petpark jobs show {job}", job=job)
+        raise JobFinished(f"Job {job} already has a result.", next_step=f"petpark jobs show {job}", job=job)
     return start(
         target,
         JobRequest(
@@ -134,13 +130,13 @@ def start_named(target: Target, alias: str, name: str, execution_input: str) -> 
         found = Execution(job=name, arn=arn_of(alias, run))
         if client.describe_execution(executionArn=found.arn)["status"] == RUNNING:
             return found
-    raise JobFinished(f"{name} was run {MOST_RUNS} times.", next_step="Start another one.")
+    raise JobFinished(f"{name} has been run {MOST_RUNS} times, the maximum.", next_step="Start a new one.")
 
 
 def newest(target: Target, alias: str, name: str) -> Mapping[str, Any] | None:
-    """Returns the description of the last execution of `start_named`; None if there is none, or no longer.
+    """Returns the description of the last execution that `start_named` started; None if there is none.
 
-    AWS deletes executions 90 days after their end.
+    Step Functions deletes executions 90 days after they end.
     """
     found: Mapping[str, Any] | None = None
     for run in _names(name):
@@ -152,7 +148,7 @@ def newest(target: Target, alias: str, name: str) -> Mapping[str, Any] | None:
 
 
 def describe(target: Target, arn: str) -> Mapping[str, Any] | None:
-    """Returns Step Functions' description of an execution; None for an unknown one."""
+    """Returns the response of DescribeExecution; None if the execution does not exist."""
     try:
         return states_client(target).describe_execution(executionArn=arn)
     except ClientError as error:
@@ -166,17 +162,17 @@ def _names(name: str) -> list[str]:
 
 
 def running(target: Target, job: str) -> list[Execution]:
-    """Returns the running executions of a job: its own, and those of pipelines that need it."""
+    """Returns the running executions of a job: its own, and those that pipelines started."""
     return _running(target, machines(target).job, job)
 
 
-def _running(target: Target, alias: str, beginning: str) -> list[Execution]:
-    found = [Execution(job=beginning, arn=arn) for arn in _all_running(target, alias)]
-    return [each for each in found if each.name == beginning or each.name.startswith(f"{beginning}-")]
+def _running(target: Target, alias: str, prefix: str) -> list[Execution]:
+    found = [Execution(job=prefix, arn=arn) for arn in _all_running(target, alias)]
+    return [each for each in found if each.name == prefix or each.name.startswith(f"{prefix}-")]
 
 
 def running_names(target: Target) -> frozenset[str]:
-    """Returns the names of running executions of jobs: the job's id, with or without suffix."""
+    """Returns the names of running job executions: each is a job's id, with or without a suffix."""
     return frozenset(arn.rpartition(":")[2] for arn in _all_running(target, machines(target).job))
 
 
@@ -192,7 +188,7 @@ def _all_running(target: Target, alias: str) -> list[str]:
 def last(target: Target, job: str) -> Mapping[str, Any] | None:
     """Returns the description of a job's newest execution, its own or a pipeline's; None if there is none.
 
-    Listed newest first. https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+    ListExecutions returns the newest first. https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
     """
     pages = (
         states_client(target)
@@ -207,28 +203,28 @@ def last(target: Target, job: str) -> Mapping[str, Any] | None:
 
 
 def stop(target: Target, job: str, *, why: str) -> list[Execution]:
-    """Stop the executions of a job, but not its instances. Returns the stopped executions."""
+    """Stop the executions of a job; its instances keep running. Returns the stopped executions."""
     return stop_named(target, machines(target).job, job, why=why)
 
 
-def stop_named(target: Target, alias: str, beginning: str, *, why: str) -> list[Execution]:
-    """Stop the executions of a state machine with this name, or with this name and a suffix. Returns them."""
-    stopped = _running(target, alias, beginning)
+def stop_named(target: Target, alias: str, prefix: str, *, why: str) -> list[Execution]:
+    """Stop a state machine's executions named `prefix` or `prefix-…`. Returns the stopped executions."""
+    stopped = _running(target, alias, prefix)
     for each in stopped:
         states_client(target).stop_execution(executionArn=each.arn, error="Cancelled", cause=why[:1000])
     return stopped
 
 
 def states_client(target: Target) -> SFNClient:
-    """Returns a client of Step Functions, as the publisher."""
+    """Returns a Step Functions client in the publisher role."""
     return target.client("stepfunctions", role=Role.PUBLISHER)
 
 
 def bare(alias: str) -> str:
-    """Returns the state machine's ARN of an alias's ARN."""
+    """Returns the ARN of the state machine that an alias or version ARN belongs to."""
     return alias.rpartition(":")[0]
 
 
 def arn_of(alias: str, name: str) -> str:
-    """Returns the ARN of an execution of an alias's state machine."""
+    """Returns the ARN of the execution `name` of an alias's state machine."""
     return f"{bare(alias).replace(':stateMachine:', ':execution:')}:{name}"

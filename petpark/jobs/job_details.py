@@ -1,4 +1,4 @@
-"""Details of one job: its settings, its version's gate results, and what to try if gates failed."""
+"""Details of one job: settings, gate results of its version, and suggestions if gates failed."""
 
 from __future__ import annotations
 
@@ -30,54 +30,56 @@ _SHOWN_BYTES = 8_000
 
 @dataclass(frozen=True, kw_only=True)
 class BootLog:
-    """The boot log of an instance of the job that failed."""
+    """Boot log of a failed instance of the job."""
 
     instance: str
     key: str
-    """In the workspace."""
+    """Object key in the workspace."""
     last: tuple[str, ...]
     """Its last lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobDetails:
-    """A job, running or ended. `judgement` is None while it has no version, `result` while it has not ended."""
+    """A job, running or ended. `judgement` is None without a version, `result` until the job ends."""
 
     summary: JobSummary
     spec: JobSpec
     parameters: dict[str, Any]
-    """Its hyper-parameters that are not the defaults."""
+    """Hyper-parameters that differ from the defaults."""
     result: JobResult | None
     judgement: Judgement | None
     remedies: tuple[Suggestion, ...]
-    """What to try about the gates that its version failed."""
+    """Suggestions for the gates that its version failed."""
     attempts: tuple[str, ...]
-    """What EC2 Fleet answered to the launches, in words."""
+    """Each launch: instances, type, market and subnet, oldest first."""
     boot_log: BootLog | None
-    """Of the instance that failed last, if any did."""
+    """Of the last failed instance, if any."""
     progress: str
-    """How far it is, while it has not ended: what it wrote down last."""
+    """Latest progress record, as text; empty once the job has ended."""
     epochs: int | str
-    """How many it will have."""
+    """Number of epochs, or a text if it is not yet known."""
 
 
 def inspect(target: Target, job: str) -> JobDetails:
-    """Read all about one job; raises training's `JobMissing`."""
+    """Returns the details of one training. Raises training's `JobMissing`."""
     from training.job import find_result, load_spec
 
     store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     spec, result = load_spec(store, job), find_result(store, job)
     judged = None if result is None else _judgement(target, result)
-    usual = JobDefaults(parameters=submission.usual_parameters(target), evaluation=gates.plan(target, (), ()))
-    before = asdict(usual.parameters)
+    defaults = JobDefaults(parameters=submission.usual_parameters(target), evaluation=gates.plan(target, (), ()))
+    default_parameters = asdict(defaults.parameters)
     last = _last_epoch(store, job)
     return JobDetails(
         summary=job_summaries.summary(target, job),
         spec=spec,
-        parameters={name: value for name, value in asdict(spec.hyper_parameters).items() if value != before[name]},
+        parameters={
+            name: value for name, value in asdict(spec.hyper_parameters).items() if value != default_parameters[name]
+        },
         result=result,
         judgement=judged,
-        remedies=() if judged is None else tuple(remedies(spec, judged, usual)),
+        remedies=() if judged is None else tuple(remedies(spec, judged, defaults)),
         attempts=_attempts(store, job),
         boot_log=_boot_log(store, job),
         progress="" if result else _progress(store, job, last),
@@ -87,7 +89,7 @@ def inspect(target: Target, job: str) -> JobDetails:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderedJob:
-    """A job that the state machine ordered and that has no spec: not a training, or one that has not begun."""
+    """A job with an order of the state machine and no spec: not a training, or one that has not started."""
 
     summary: JobSummary
     pipeline: str | None
@@ -97,13 +99,13 @@ class OrderedJob:
 
 
 def ordered(target: Target, job: str) -> OrderedJob | None:
-    """Read all about such a job; None for a training, or what is none at all."""
+    """Returns the details of such a job; None if it has a spec, or does not exist."""
     from training.job import find_result
 
     store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     if store.stat(job_order_key(job)) is None or store.stat(job_spec_key(job)) is not None:
         return None
-    summary = job_summaries.summary(target, job)  # SpecMalformed where the order cannot be read
+    summary = job_summaries.summary(target, job)  # raises SpecMalformed if the order is malformed
     order: dict[str, Any] = json.loads(store.get(job_order_key(job)))
     return OrderedJob(
         summary=summary,
@@ -115,7 +117,7 @@ def ordered(target: Target, job: str) -> OrderedJob | None:
 
 
 def _attempts(store: ObjectStore, job: str) -> tuple[str, ...]:
-    """A sentence for each launch of the state machine, the oldest first."""
+    """Returns a text for each launch, oldest first."""
     keys = [key for key in store.keys(attempts_of_job_prefix(job)) if key.endswith("/launch.json")]
     launches = [json.loads(store.get(key)) for key in keys]
     return tuple(
@@ -131,7 +133,7 @@ def _last_epoch(store: ObjectStore, job: str) -> EpochRecord | None:
 
 
 def _progress(store: ObjectStore, job: str, epoch: EpochRecord | None) -> str:
-    """What was written down last: the tests come after all epochs, and what else takes a while before them."""
+    """Returns the latest progress as text. The evaluation follows all epochs; other stages precede them."""
     from training.errors import SpecMalformed
     from training.job import STAGES, ProgressRecord
 
@@ -144,7 +146,7 @@ def _progress(store: ObjectStore, job: str, epoch: EpochRecord | None) -> str:
 
 
 def _boot_log(store: ObjectStore, job: str) -> BootLog | None:
-    newest = min(store.stats(boot_logs_prefix(job)), key=lambda kept: kept.age, default=None)
+    newest = min(store.stats(boot_logs_prefix(job)), key=lambda stored: stored.age, default=None)
     if newest is None:
         return None
     text = store.get(newest.key)[-_SHOWN_BYTES:].decode(errors="replace")
@@ -154,7 +156,7 @@ def _boot_log(store: ObjectStore, job: str) -> BootLog | None:
 
 
 def _judgement(target: Target, result: JobResult) -> Judgement | None:
-    """How the job's version did. Reasons are read only where something failed: they are what people then ask for."""
+    """Returns the gate results of the job's version; reasons are read only if a gate failed."""
     if result.version is None:
         return None
     if failed(result.metrics):

@@ -1,6 +1,6 @@
-"""A job's logs: its log stream in CloudWatch, and the boot logs of instances that failed.
+"""A job's logs: its CloudWatch log stream, and the boot logs of failed instances.
 
-A job's stream in the training log group has the job's name, whichever instances ran it (`training.jobs.logs`).
+The log stream is named after the job, and shared by all instances that ran it (`training.jobs.logs`).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
     from petpark.targets.target import Target
 
-_AFTERWARDS = 3
-"""Looks after a job's end, for CloudWatch shows what it was sent some seconds later."""
+_POLLS_AFTER_END = 3
+"""Polls after a job's end: CloudWatch returns events some seconds after they were sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogLine:
-    """One line of a job's log: an event with its facts, or as it was written where it is none."""
+    """One line of a job's log: an event with its fields; for a line that is not a JSON event, the line itself."""
 
     at: str
-    """UTC, to the second, by the clock of the machine that ran the job."""
+    """UTC, to the second, by the clock of the instance that ran the job."""
     event: str
     facts: Mapping[str, Any]
 
@@ -45,11 +45,11 @@ class LogLine:
 
 @dataclass(frozen=True, kw_only=True)
 class BootLog:
-    """What one instance of a job said, from its boot on."""
+    """Console output of one instance of a job, from boot."""
 
     instance: str
     key: str
-    """In the workspace."""
+    """Object key in the workspace."""
     lines: tuple[str, ...]
 
 
@@ -61,9 +61,9 @@ def read(
     poll: float = 2.0,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[LogLine]:
-    """The job's log from its beginning; with `follow` until no execution runs the job.
+    """Yield the job's log from its beginning; with `follow`, until no execution runs the job.
 
-    Reads page by page: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html
+    Polls every `poll` seconds. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents.html
     """
     logs: CloudWatchLogsClient = target.client("logs", role=Role.PUBLISHER)
     request: GetLogEventsRequestTypeDef = {
@@ -71,7 +71,7 @@ def read(
         "logStreamName": job,
         "startFromHead": True,
     }
-    token, left = "", _AFTERWARDS
+    token, left = "", _POLLS_AFTER_END
     while True:
         over = not (follow and executions.running(target, job))
         try:
@@ -80,8 +80,8 @@ def read(
             events, following = [], token
         else:
             events, following = page["events"], page["nextForwardToken"]
-        yield from (_read(event.get("timestamp", 0), event.get("message", "")) for event in events)
-        if following == token or not events:  # the end, for now: the same token again
+        yield from (_parse(event.get("timestamp", 0), event.get("message", "")) for event in events)
+        if following == token or not events:  # CloudWatch repeats the token at the end of the stream
             if not follow or (over and not left):
                 return
             left -= over
@@ -91,7 +91,7 @@ def read(
 
 
 def group(target: Target, job: str) -> str:
-    """The log group that has the job's stream: that of the machine which its purpose runs on."""
+    """Returns the name of the log group with the job's stream: that of the machine on which its purpose runs."""
     store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     pipeline = target.outputs.pipeline
     if pipeline is None or not pipeline.small_log_group or store.stat(job_spec_key(job)) is not None:
@@ -105,13 +105,13 @@ def group(target: Target, job: str) -> str:
 
 
 def missing(target: Target, job: str) -> LogMissing:
-    """Explain why a job has no log: how its newest execution ended before an instance started, if that is known."""
+    """Returns the error for a job without a log, with how its newest execution ended, if known."""
     ended = executions.last(target, job)
     if ended is None or ended["status"] in ("RUNNING", "SUCCEEDED"):
         why = f"none of its instances has started, or the log expired in the log group {group(target, job)}"
         return LogMissing(f"Job {job} has no log: {why}.", next_step=f"petpark jobs show {job}")
     name = ended["executionArn"].rpartition(":")[2]
-    cause = ended.get("cause") or "Step Functions has no cause; its history has the last state"
+    cause = ended.get("cause") or "Step Functions recorded no cause; the execution's history shows the last state"
     why = f"its execution {name} ended as {ended.get('error') or ended['status']}: {cause}"
     return LogMissing(
         f"Job {job} has no log: {why}",
@@ -121,20 +121,20 @@ def missing(target: Target, job: str) -> LogMissing:
 
 
 def boot_logs(target: Target, job: str) -> list[BootLog]:
-    """What instances said that ended otherwise than well, the oldest first."""
+    """Returns the boot logs of the job's failed instances, oldest first."""
     store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     prefix = boot_logs_prefix(job)
     return [
         BootLog(
-            instance=kept.key.removeprefix(prefix).removesuffix(".log"),
-            key=kept.key,
-            lines=tuple(printable(line) for line in store.get(kept.key).decode(errors="replace").splitlines()),
+            instance=stored.key.removeprefix(prefix).removesuffix(".log"),
+            key=stored.key,
+            lines=tuple(printable(line) for line in store.get(stored.key).decode(errors="replace").splitlines()),
         )
-        for kept in sorted(store.stats(prefix), key=lambda kept: -kept.age)
+        for stored in sorted(store.stats(prefix), key=lambda stored: -stored.age)
     ]
 
 
-def _read(milliseconds: int, message: str) -> LogLine:
+def _parse(milliseconds: int, message: str) -> LogLine:
     at = f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S}"
     try:
         facts = cast("dict[str, Any]", json.loads(message))

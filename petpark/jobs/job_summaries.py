@@ -1,4 +1,4 @@
-"""How far jobs are: the lines of `petpark jobs list`."""
+"""Summaries of jobs: the rows of `petpark jobs list`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Stage(StrEnum):
-    """How far a job is."""
+    """Stage of a job."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -33,12 +33,12 @@ class Stage(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     UNREADABLE = "unreadable"
-    """Its records are not what petpark writes; `error` says which, and why."""
+    """Its records are malformed; `error` names the record and the problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobSummary:
-    """One job. What cannot be read of an unreadable one is empty."""
+    """One job. Fields that cannot be read are empty if it is unreadable."""
 
     job: str
     stage: Stage
@@ -51,17 +51,17 @@ class JobSummary:
     error: str | None
     study: str | None
     gates_failed: tuple[str, ...]
-    """Names of the gates that its version did not pass."""
+    """Names of the gates that its version failed."""
     purpose: str = "train"
-    """What it is for, if the state machine ordered it."""
+    """Purpose in its order; `train` or `trial` for a submitted job."""
     outcome: str | None = None
-    """How it ended well: one of its purpose's outcomes."""
+    """Outcome of a successful job, one of its purpose's outcomes."""
 
 
 def summaries(target: Target, *, limit: int = 20) -> list[JobSummary]:
-    """The `limit` jobs that were begun last, newest first. What lies among them and is none is one all the same.
+    """Returns the `limit` newest jobs, newest first, including unreadable ones.
 
-    A job is as old as the first of its records.
+    A job's age is that of its oldest record.
     """
     store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     keys: dict[str, list[str]] = {}
@@ -78,7 +78,7 @@ def summaries(target: Target, *, limit: int = 20) -> list[JobSummary]:
 
 
 def summary(target: Target, job: str) -> JobSummary:
-    """One job; raises training's `JobMissing`, `SpecMalformed`."""
+    """Returns the summary of one job. Raises training's `JobMissing`, `SpecMalformed`."""
     store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
     keys = [key.removeprefix(job_prefix(job)) for key in store.keys(job_prefix(job))]
     return _summary(store, job, keys, _Machines(training_instances.newest(target, job), _of(_running(target), job)))
@@ -86,7 +86,7 @@ def summary(target: Target, job: str) -> JobSummary:
 
 @dataclass(frozen=True)
 class _Machines:
-    """What works on a job: its newest instance, and whether an execution of the state machine is at it."""
+    """A job's newest instance, and whether an execution of the state machine runs the job."""
 
     instance: InstanceTypeDef | None
     ordered: bool
@@ -97,7 +97,7 @@ class _Machines:
 
 
 def _running(target: Target) -> frozenset[str]:
-    """Names of the executions that run now; none of a stack without a state machine."""
+    """Returns the names of running executions; none for a stack without a pipeline."""
     return executions.running_names(target) if target.outputs.pipeline else frozenset()
 
 
@@ -154,20 +154,20 @@ def _summary(store: ObjectStore, job: str, keys: list[str], machines: _Machines)
 
 
 def _ordered(store: ObjectStore, job: str, result: JobResult | None, machines: _Machines) -> JobSummary:
-    """One that the state machine ordered, and that trains nothing, or not yet."""
+    """Returns the summary of a job with an order and without a spec."""
     try:
         order: dict[str, Any] = json.loads(store.get(job_order_key(job)))
-        purpose, asked_by = str(order["purpose"]), str(order["requested_by"])
+        purpose, requested_by = str(order["purpose"]), str(order["requested_by"])
         dataset = str(order["inputs"].get("dataset", ""))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SpecMalformed(f"not an order: {error!r}") from error
+        raise SpecMalformed(f"malformed order: {error!r}") from error
     return JobSummary(
         job=job,
         stage=_stage(result, machines),
         epochs=0,
         checkpoints=0,
         dataset=dataset,
-        requested_by=asked_by,
+        requested_by=requested_by,
         instance_id=machines.instance_id,
         version=None if result is None else result.version,
         error=None if result is None else result.error,

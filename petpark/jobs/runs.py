@@ -1,4 +1,4 @@
-"""Compares jobs' settings, machines and results, from their records in the workspace."""
+"""Compare jobs' settings, machines and results, from their records in the workspace."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _WIDTH, _HEIGHT = 420, 200
 _COLOURS: Final = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce", "#be123c", "#a16207", "#0f766e", "#475569")
 _TICKS: Final = 5
 _MANY: Final = 60
-"""Epochs from which on a curve shows its last point alone: more would hide it."""
+"""From this number of epochs, only the last point is marked: more marks would hide the curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Everything that one job wrote down. `problems`: what of it is not as petpark writes it, by key."""
+    """All records of one job. `problems` has a text for each malformed record, by object key."""
 
     job: str
     spec: JobSpec | None
@@ -36,7 +36,7 @@ class Run:
     problems: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def facts(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Returns the run as JSON-compatible values, for `--json`."""
         return {
             "job": self.job,
             "spec": self.spec and asdict(self.spec),
@@ -47,7 +47,7 @@ class Run:
         }
 
     def settings(self) -> dict[str, str]:
-        """What decides how a training goes: parameters, data, code, seed, and what it ran on."""
+        """Returns what a training depends on: parameters, data, code, seed and hardware, as text by name."""
         spec = {} if self.spec is None else _flat(asdict(self.spec))
         last = self.machines[-1] if self.machines else {}
         machine = {
@@ -58,7 +58,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One job's curve in an SVG: its polyline's points, those that are shown as dots, and its last value."""
+    """One job's curve in an SVG: the polyline's points, those marked with dots, and the last value."""
 
     job: str
     colour: str
@@ -69,7 +69,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """A place on an axis, in the SVG's units, and what stands there."""
+    """A tick of an axis: its position in SVG units, and its label."""
 
     at: str
     text: str
@@ -77,7 +77,7 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """One number over the epochs, for all jobs on one scale."""
+    """One metric over the epochs, for all jobs on the same scale."""
 
     name: str
     across: tuple[Tick, ...]
@@ -86,7 +86,10 @@ class Chart:
 
 
 def load(target: Target, job: str) -> Run:
-    """Read the records of a job, running or ended, passing over what is none; training's `JobMissing`."""
+    """Returns the records of a job, running or ended; malformed ones are in `problems`.
+
+    Raises training's `JobMissing`.
+    """
     from training.errors import SpecMalformed
     from training.job import epoch_records, find_result, load_spec
 
@@ -112,7 +115,7 @@ def load(target: Target, job: str) -> Run:
 
 
 def _flat(facts: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Facts within facts by one name each: hyper-parameters by their own, others as `evaluation.gates.accuracy`."""
+    """Returns nested values by dotted name (`evaluation.gates.accuracy`), hyper-parameters without a prefix."""
     found: dict[str, Any] = {}
     for name, value in facts.items():
         if isinstance(value, Mapping):
@@ -123,7 +126,7 @@ def _flat(facts: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Settings in which not all runs are equal, with every run's value."""
+    """Returns the settings that differ between runs, each with the values of all runs in order."""
     settings = [run.settings() for run in runs]
     names = dict.fromkeys(name for one in settings for name in one)
     rows = {name: [one.get(name, "–") for one in settings] for name in names}
@@ -131,7 +134,7 @@ def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
 
 
 def chart(runs: Sequence[Run], name: str) -> Chart:
-    """Draw one number of all runs' epochs in a box of 420 by 200; one that never changes in the middle."""
+    """Returns the chart of one metric in a 420 x 200 box; a constant value is drawn in the middle."""
     values = [[(epoch.epoch, float(getattr(epoch, name))) for epoch in run.epochs] for run in runs]
     every = [value for one in values for _, value in one] or [0.0]
     low, high = min(every), max(every)
@@ -159,19 +162,19 @@ def chart(runs: Sequence[Run], name: str) -> Chart:
     return Chart(
         name=name.replace("_", " "),
         across=tuple(Tick(at=across(epoch), text=str(epoch)) for epoch in _epochs(longest)),
-        up=tuple(Tick(at=up(low + step * place), text=f"{low + step * place:.3g}") for place in range(_TICKS)),
+        up=tuple(Tick(at=up(low + step * index), text=f"{low + step * index:.3g}") for index in range(_TICKS)),
         lines=tuple(lines),
     )
 
 
 def _epochs(longest: int) -> list[int]:
-    """The first, the last, and some between them, evenly."""
+    """Returns the epochs with a tick: first, last and evenly spaced ones between."""
     count = min(longest, _TICKS)
-    return sorted({round(1 + (longest - 1) * place / max(1, count - 1)) for place in range(count)})
+    return sorted({round(1 + (longest - 1) * index / max(1, count - 1)) for index in range(count)})
 
 
 def write_page(runs: Sequence[Run], path: Path) -> None:
-    """Write the comparison as one HTML file; all text in it is escaped. Raises `FileInTheWay`."""
+    """Write the comparison as a single HTML file with all text escaped. Raises `FileInTheWay`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -180,4 +183,4 @@ def write_page(runs: Sequence[Run], path: Path) -> None:
     charts = [chart(runs, name) for name in CURVES]
     page = environment.get_template("runs.html.j2")
     text = page.render(runs=runs, charts=charts, differences=differences(runs))
-    write_file(text, path, next_step="Name another: --page FILE")
+    write_file(text, path, next_step="Choose another file: --page FILE")

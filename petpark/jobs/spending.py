@@ -1,4 +1,4 @@
-"""A job's cost so far at list prices: its ended attempts, and the running one by the hour."""
+"""A job's cost so far at list prices: ended attempts as settled, a running one by its hourly price."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MICROS: Final = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a job took so far: attempts that were launched, their instance time, and USD at list prices."""
+    """A job's launched attempts, their instance time in seconds, and their cost in USD at list prices."""
 
     launches: int = 0
     seconds: float = 0.0
@@ -30,7 +30,7 @@ class Cost:
 
 
 class Spending:
-    """Money of one job. The state machine keeps the books: see `docs/design/pipeline.md`."""
+    """The cost of one job, from the records of the state machine `job`: see `docs/design/pipeline.md`."""
 
     def __init__(self, target: Target, job: str, *, clock: Clock = utc_now) -> None:
         self._store = target.store(target.outputs.workspace, role=Role.PUBLISHER)
@@ -39,26 +39,26 @@ class Spending:
         self._clock = clock
 
     def so_far(self) -> float:
-        """USD; see `cost`."""
+        """Returns the cost in USD; see `cost`."""
         return self.cost().usd
 
     def cost(self) -> Cost:
-        """Returns the cost of all attempts in USD; a running one counts until now, at list price (0 if unknown)."""
+        """Returns the cost of all attempts; a running one is counted until now, at list price (0 if unknown)."""
         seconds, usd, attempts = 0.0, 0.0, self._attempts()
         for attempt, began in attempts.items():
             launch = self._launch(attempt)
-            ended, paid = self._paid(attempt, began) or (self._clock(), None)
-            took = (ended - began).total_seconds() * len(launch.get("instances", ()))
-            seconds += took
-            usd += hourly_price(self._region, str(launch.get("type", ""))) * took / 3600 if paid is None else paid
+            ended, paid = self._settlement(attempt, began) or (self._clock(), None)
+            elapsed = (ended - began).total_seconds() * len(launch.get("instances", ()))
+            seconds += elapsed
+            usd += hourly_price(self._region, str(launch.get("type", ""))) * elapsed / 3600 if paid is None else paid
         return Cost(launches=len(attempts), seconds=round(seconds, 1), usd=round(usd, 6))
 
     def settled(self) -> bool:
-        """Whether every attempt was paid: then the cost does not change any more."""
-        return all(self._paid(attempt, began) is not None for attempt, began in self._attempts().items())
+        """Whether every attempt's cost is settled, so that the total is final."""
+        return all(self._settlement(attempt, began) is not None for attempt, began in self._attempts().items())
 
     def _attempts(self) -> Mapping[str, datetime]:
-        """Attempts that were launched, and when."""
+        """Returns the launch time of each launched attempt."""
         prefix, now = attempts_of_job_prefix(self._job), self._clock()
         return {
             stored.key.removeprefix(prefix).partition("/")[0]: now - stored.age
@@ -66,8 +66,11 @@ class Spending:
             if stored.key.endswith("/launch.json")
         }
 
-    def _paid(self, attempt: str, began: datetime) -> tuple[datetime, float] | None:
-        """When an attempt was paid, and its cost; None while it runs. Its keys are in the month that afforded it."""
+    def _settlement(self, attempt: str, began: datetime) -> tuple[datetime, float] | None:
+        """Returns when an attempt was settled, and its cost in USD; None while it runs.
+
+        Its key has the month whose budget paid for the attempt: of the launch or the current one.
+        """
         for month in {f"{moment:%Y-%m}" for moment in (began, self._clock())}:
             prefix, now = f"{spending_prefix(month)}{attempt}/paid/", self._clock()
             for stored in self._store.stats(prefix):
@@ -83,7 +86,7 @@ class Spending:
 
 
 def hourly_price(region: str, instance_type: str) -> float:
-    """USD an hour, on demand, by the dated table; 0 for a type or region that it lacks."""
+    """Returns the on-demand price in USD per hour from the price list; 0 if it lacks the type or region."""
     from infra.configuration.prices import PriceUnknown, load
 
     try:

@@ -1,4 +1,4 @@
-"""Trainings as they are submitted, and the records that a job writes while it runs."""
+"""Submit trainings, and read the records that a job writes while it runs."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _MINUTE = 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpochSeen:
+class EpochFinished:
     """The job finished an epoch."""
 
     record: EpochRecord
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProgressSeen:
-    """How far the job is with a stage that has no epochs."""
+class ProgressReported:
+    """The job reported progress of a stage without epochs."""
 
     record: ProgressRecord
 
@@ -51,13 +51,13 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """An object among the job's records is none."""
+    """A record of the job is malformed, and was skipped."""
 
     key: str
     problem: str
 
 
-type JobEvent = EpochSeen | ProgressSeen | Skipped | Finished
+type JobEvent = EpochFinished | ProgressReported | Skipped | Finished
 
 
 def plan(
@@ -73,19 +73,16 @@ def plan(
     recipe: str = "",
     instances: int = 1,
 ) -> JobSpec:
-    """What a new job on this stack's code must do; `settings` are hyper-parameters as `name=value`.
+    """Returns the spec of a new job that runs the stack's deployed code.
 
-    So are `gates`, which its model must pass besides the stack's, and `checks`, how it is tested
-    (`petpark.models.gates`).
-    What the settings do not say is as in `recipe`, by default the usual one. A setting that its training would not look
-    at is refused.
+    `settings` are hyper-parameters as `name=value`, and override those of `recipe` (default: the target's). `gates`,
+    which the model must pass in addition to the stack's, and `checks`, which configure the evaluation, have the same
+    form (`petpark.models.gates`). If the stack declares data gates, the dataset's newest quality report must pass them
+    (`petpark.data.datasets`). `initial_weights` is the SHA-256 of the weights to start from: a version's
+    (`weights_of`), or those of a file passed to `submit`. `requested_by` is the caller's ARN as publisher, and stays
+    the same if somebody else resumes the job.
 
-    Where the stack declares data gates, the dataset's newest quality report must pass them (`petpark.data.datasets`).
-
-    Who asks for it, as the stack's publisher, is part of it, and stays so when somebody else resumes it.
-    `initial_weights` is the hash of the weights to start from: a file of a version (`weights_of`), or one that is
-    handed to `submit`. Raises training's `SpecMalformed`, which names what exists, `GateLoosened`, or
-    `TooManyInstances`.
+    Raises training's `SpecMalformed` for an unknown or unused setting, `GateLoosened`, `TooManyInstances`.
     """
     from training.hyper_parameters import refuse_idle
     from training.job import JobSpec
@@ -113,7 +110,7 @@ def plan(
 
 
 def admit(target: Target, spec: JobSpec, *, weights_follow: bool = False) -> None:
-    """Refuse what its instance would refuse (`training.jobs.admission.admit`) before anything is stored or launched."""
+    """Check a spec as its instance will (`training.jobs.admission.admit`), before anything is stored or launched."""
     from training.jobs.admission import admit
 
     lake = target.store(target.outputs.data_lake, role=Role.PUBLISHER)
@@ -121,52 +118,52 @@ def admit(target: Target, spec: JobSpec, *, weights_follow: bool = False) -> Non
 
 
 def load_spec(target: Target, job: str) -> JobSpec:
-    """Returns a job's spec; raises training's `JobMissing`, `SpecMalformed`."""
+    """Returns a job's spec. Raises training's `JobMissing`, `SpecMalformed`."""
     from training.job import load_spec
 
     return load_spec(_workspace(target), job)
 
 
 def usual_parameters(target: Target, recipe: str = "") -> HyperParameters:
-    """The recipe of that name; without one `transfer`, and in a rehearsal what its photos are trained by."""
+    """Returns the hyper-parameters of a recipe, by default the target's: `transfer`, or a rehearsal's own."""
     from training.hyper_parameters import find_recipe
 
     return find_recipe(recipe or target.recipe)
 
 
 def weights_of(version: Version) -> str:
-    """Hash of the weights of a version; `WeightsMissing`."""
+    """Returns the SHA-256 of a version's weights. Raises `WeightsMissing`."""
     found = version.file(_WEIGHTS)
     if found is None:
         raise WeightsMissing(
             f"Version {version.number} has no file {_WEIGHTS}.",
-            next_step="Use a version that petpark trained, or a file.",
+            next_step="Use a version trained by petpark, or pass a file.",
         )
     return found.sha256
 
 
 def new_id() -> str:
-    """A name that nobody else takes, and that sorts by time."""
+    """Returns a unique id that sorts by time."""
     return f"{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def resolve(target: Target, beginning: str) -> str:
-    """The one job whose id begins so; raises `IdAmbiguous`."""
+    """Returns the only job whose id starts with `beginning`. Raises `IdAmbiguous`."""
     workspace = _workspace(target)
     if beginning and workspace.stat(job_spec_key(beginning)) is not None:
-        return beginning  # a study's trials begin with its id, and so does the job of its best
+        return beginning  # the ids of a study's jobs start with the study's id
     return complete("jobs", beginning, folders(workspace, JOBS, beginning), listing="petpark jobs list")
 
 
 def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str:
-    """Put `spec` where its instance will look for it, and return the new job's id (sortable by time).
+    """Store `spec` in the workspace. Returns the new job's id. Nothing is started.
 
-    `weights` is the file of `spec.initial_weights`, where that is not a version's.
+    `weights` is the file of `spec.initial_weights`, if they are not those of a version.
     """
     from training import job as jobs
 
     job = new_id()
-    jobs.written(spec)  # before anything else is stored
+    jobs.written(spec)  # raises for an invalid spec before anything is stored
     if weights is not None:
         _workspace(target).create_from(jobs.initial_weights_key(job), weights)
     jobs.submit(_workspace(target), job, spec)
@@ -174,14 +171,14 @@ def submit(target: Target, spec: JobSpec, *, weights: Path | None = None) -> str
 
 
 class Records:
-    """What a job writes down while it runs, each read once."""
+    """Progress and epoch records of a running job, each read once."""
 
     def __init__(self, store: ObjectStore, job: str) -> None:
         self._store = store
         self._seen = {progress_prefix(job): "", epochs_prefix(job): ""}
 
-    def new(self) -> Iterator[ProgressSeen | EpochSeen | Skipped]:
-        """Progress, then epochs, since last time."""
+    def new(self) -> Iterator[ProgressReported | EpochFinished | Skipped]:
+        """Yield the records since the last call: progress first, then epochs."""
         from training.errors import SpecMalformed
         from training.job import EpochRecord, ProgressRecord
 
@@ -191,15 +188,15 @@ class Records:
                 data = self._store.get(key)
                 try:
                     if prefix.endswith("progress/"):
-                        yield ProgressSeen(record=ProgressRecord.from_json(data))
+                        yield ProgressReported(record=ProgressRecord.from_json(data))
                     else:
-                        yield EpochSeen(record=EpochRecord.from_json(data))
+                        yield EpochFinished(record=EpochRecord.from_json(data))
                 except SpecMalformed as error:
                     yield Skipped(key=key, problem=str(error))
 
 
 def sentence(record: EpochRecord | ProgressRecord) -> str:
-    """How far a job is, for people: what an epoch came to, or what of a stage is done; and how long it will take."""
+    """Returns a record as text: an epoch's metrics or a stage's progress, with the remaining time."""
     from training.job import EpochRecord
 
     if not isinstance(record, EpochRecord):
@@ -213,24 +210,24 @@ def sentence(record: EpochRecord | ProgressRecord) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, for people: `8 s`, `2 min 05 s`."""
+    """Returns seconds as text: `8 s`, `2 min 05 s`."""
     whole = round(seconds)
     return f"{whole} s" if whole < _MINUTE else f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
 
 
 def finished(job: str, result: JobResult) -> Finished:
-    """A success as the last event; raises `JobCancelled`, `JobFailed` for any other end."""
+    """Returns the last event of a successful job. Raises `JobCancelled`, `JobFailed` for any other result."""
     if result.status == "cancelled":
         raise JobCancelled(
             f"{person(result.by or '')} cancelled job {job}: {result.message}",
-            next_step="petpark train --dataset SHA starts another; petpark jobs list shows the settings.",
+            next_step="Start another with petpark train --dataset SHA; petpark jobs show prints the settings.",
             job=job,
             by=result.by,
         )
     if result.status == "failed":
         raise JobFailed(
             f"Job {job} failed: {result.error}, {result.message}",
-            next_step="Fix the cause and train again; `petpark jobs list` shows the settings.",
+            next_step="Fix the cause and train again; `petpark jobs show` prints the settings.",
             job=job,
             error=result.error,
         )

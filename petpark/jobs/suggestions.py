@@ -1,7 +1,7 @@
 """Suggestions for a model that failed gates, as commands.
 
-A gate's own advice (`training.evaluation.gates`) says what to check. Here the job that was run is taken up again,
-with more photos, with other parameters, or from the weights that it ended with.
+A gate's own advice (`training.evaluation.gates`) says what to check. The suggested commands repeat the job with more
+photos, with other hyper-parameters, or from the weights that it produced.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from training.plan import EvaluationPlan, Gates
 
 PHOTOS: Final = "PHOTOS"
-"""In a command: the folder, prefix or archive with the photos that there were, and those that are new."""
+"""Placeholder in a command: folder, prefix or archive with the previous and the new photos."""
 NEW: Final = "NEW"
-"""In a command: the dataset that came of it."""
+"""Placeholder in a command: the dataset ingested from them."""
 
-_LEARNING = frozenset({"accuracy", "recall", "slice_gap", "robustness_drop"})
-"""Gates that a model may pass when it continues learning."""
-_SEEING = frozenset({"accuracy", "recall", "slice_gap"})
-"""Gates that more photos help with: by what a model learns from them, and by a narrower interval."""
+_HELPED_BY_TRAINING = frozenset({"accuracy", "recall", "slice_gap", "robustness_drop"})
+"""Gates that a model may pass after more training."""
+_HELPED_BY_PHOTOS = frozenset({"accuracy", "recall", "slice_gap"})
+"""Gates that more photos help to pass: the model learns from them, and the interval is narrower."""
 
-_AGAINST: Final[Mapping[str, str]] = {
+_AUGMENTATIONS: Final[Mapping[str, str]] = {
     "night": "infrared",
     "blur": "blur",
     "motion blur": "blur",
@@ -39,14 +39,14 @@ _AGAINST: Final[Mapping[str, str]] = {
     "bars": "bars",
     "low resolution": "blur",
 }
-"""Corruption -> the share of training photos that look like that."""
+"""Corruption -> hyper-parameter with the share of training photos augmented like it."""
 
 type _Change = Callable[["HyperParameters", "Judgement"], dict[str, object]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """Something to try."""
+    """A suggestion, and the command that follows it."""
 
     what: str
     command: str
@@ -54,7 +54,7 @@ class Suggestion:
 
 @dataclass(frozen=True, kw_only=True)
 class JobDefaults:
-    """Default settings, which need not be repeated."""
+    """Default settings, which commands omit."""
 
     parameters: HyperParameters
     evaluation: EvaluationPlan
@@ -62,35 +62,34 @@ class JobDefaults:
     max_minutes: int = 60
 
 
-def remedies(spec: JobSpec, judgement: Judgement, usual: JobDefaults) -> list[Suggestion]:
-    """What to try about the gates that the job's version failed; empty if there are none.
+def remedies(spec: JobSpec, judgement: Judgement, defaults: JobDefaults) -> list[Suggestion]:
+    """Returns suggestions for the gates that the job's version failed; empty if it passed all.
 
-    What was done already is not advised again: a job that began with the weights in prod does not begin there again.
+    A job that started from the weights in prod is not told to do so again.
     """
     failed = {verdict.name for verdict in judgement.failed}
-    whole = not spec.hyper_parameters.frozen  # a linear layer alone would come out again from any weights
+    trains_all = not spec.hyper_parameters.frozen  # a linear layer on a frozen network does not depend on its start
     dataset, version = spec.dataset[:12], judgement.version
     found: list[Suggestion] = []
-    if failed & _SEEING:
+    if failed & _HELPED_BY_PHOTOS:
         ingest = _line("petpark", "data", "ingest", PHOTOS, "--base", dataset)
-        again = _train(spec, usual, dataset=NEW, weights=version if whole and failed & _LEARNING else None)
-        found.append(Suggestion(what="more photos", command=f"{ingest} && {again}"))
+        continued = version if trains_all and failed & _HELPED_BY_TRAINING else None
+        train = _train(spec, defaults, dataset=NEW, weights=continued)
+        found.append(Suggestion(what="more photos", command=f"{ingest} && {train}"))
     parameters = _parameters(spec, judgement, failed)
     checks = {"int8": 1} if "milliseconds" in failed and not _in_eight_bits(spec) else {}
     if parameters or checks:
-        command = _train(spec, usual, dataset=dataset, parameters=parameters, checks=checks)
+        command = _train(spec, defaults, dataset=dataset, parameters=parameters, checks=checks)
         found.append(Suggestion(what="other parameters", command=command))
-    if whole and failed & _LEARNING:
-        slower = {"learning_rate": spec.hyper_parameters.learning_rate / 4}
-        command = _train(spec, usual, dataset=dataset, parameters=slower, weights=version)
+    lower_rate = {"learning_rate": spec.hyper_parameters.learning_rate / 4}
+    if trains_all and failed & _HELPED_BY_TRAINING:
+        command = _train(spec, defaults, dataset=dataset, parameters=lower_rate, weights=version)
         found.append(Suggestion(what="continue from its weights", command=command))
-    began_there = judgement.continued and judgement.incumbent is not None
-    if whole and "not_worse_than_prod" in failed and began_there:
-        gentler = {"learning_rate": spec.hyper_parameters.learning_rate / 4}
-        command = _train(spec, usual, dataset=dataset, parameters=gentler, weights=judgement.incumbent)
-        found.append(Suggestion(what="from the weights in prod, more gently", command=command))
-    elif whole and "not_worse_than_prod" in failed and judgement.incumbent is not None:
-        command = _train(spec, usual, dataset=dataset, weights=judgement.incumbent)
+    if trains_all and "not_worse_than_prod" in failed and judgement.incumbent is not None and judgement.continued:
+        command = _train(spec, defaults, dataset=dataset, parameters=lower_rate, weights=judgement.incumbent)
+        found.append(Suggestion(what="a lower learning rate, from the weights in prod", command=command))
+    elif trains_all and "not_worse_than_prod" in failed and judgement.incumbent is not None:
+        command = _train(spec, defaults, dataset=dataset, weights=judgement.incumbent)
         found.append(Suggestion(what="start from the weights in prod", command=command))
     if failed or judgement.unmeasured:
         found.append(Suggestion(what="look at its errors", command=_line("petpark", "models", "report", version)))
@@ -98,7 +97,7 @@ def remedies(spec: JobSpec, judgement: Judgement, usual: JobDefaults) -> list[Su
 
 
 def _parameters(spec: JobSpec, judgement: Judgement, failed: set[str]) -> dict[str, object]:
-    """The suggested changes of the recipe; if two gates disagree, the first one wins."""
+    """Returns the suggested hyper-parameters; if gates disagree, the first one wins."""
     changes: dict[str, object] = {}
     for gate, change in (_CHANGES_OF_A_LAYER if spec.hyper_parameters.frozen else _CHANGES).items():
         if gate in failed:
@@ -121,31 +120,31 @@ def _balanced(used: HyperParameters, _judgement: Judgement) -> dict[str, object]
 
 
 def _varied(used: HyperParameters, _judgement: Judgement) -> dict[str, object]:
-    return {"light": _more(used.light), "greyscale": _more(used.greyscale), "crop_scale": _harder(used)}
+    return {"light": _more(used.light), "greyscale": _more(used.greyscale), "crop_scale": _smaller_crops(used)}
 
 
-def _humbler_or_surer(used: HyperParameters, judgement: Judgement) -> dict[str, object]:
+def _calibrated(used: HyperParameters, judgement: Judgement) -> dict[str, object]:
     if judgement.temperature is not None and judgement.temperature < 1:
         return {"label_smoothing": 0.0, "mixup": 0.0}
     return {"label_smoothing": _more(used.label_smoothing)}
 
 
-def _tougher(used: HyperParameters, judgement: Judgement) -> dict[str, object]:
-    name = _AGAINST.get(judgement.weakest or "", "blur")
+def _augmented(used: HyperParameters, judgement: Judgement) -> dict[str, object]:
+    name = _AUGMENTATIONS.get(judgement.weakest or "", "blur")
     return {name: _more(getattr(used, name))}
 
 
-def _larger(used: HyperParameters, _judgement: Judgement) -> dict[str, object]:
-    return {"image_size": math.ceil(used.image_size * 1.5 / 8) * 8, "crop_scale": _harder(used)}
+def _larger_images(used: HyperParameters, _judgement: Judgement) -> dict[str, object]:
+    return {"image_size": math.ceil(used.image_size * 1.5 / 8) * 8, "crop_scale": _smaller_crops(used)}
 
 
 _CHANGES: Final[Mapping[str, _Change]] = {
     "accuracy": _longer,
     "recall": _balanced,
     "slice_gap": _varied,
-    "calibration_error": _humbler_or_surer,
-    "robustness_drop": _tougher,
-    "consistency": _larger,
+    "calibration_error": _calibrated,
+    "robustness_drop": _augmented,
+    "consistency": _larger_images,
 }
 
 
@@ -153,7 +152,7 @@ _LARGER: Final[Mapping[str, str]] = {
     "efficientnet_lite0": "efficientnet_lite1",
     "efficientnet_lite1": "efficientnet_lite2",
 }
-"""Network -> the next larger one that knows ImageNet from the same source."""
+"""Network -> the next larger one pretrained on ImageNet by the same source."""
 
 
 def _next_network(used: HyperParameters, _judgement: Judgement) -> dict[str, object]:
@@ -165,12 +164,12 @@ def _balanced_layer(used: HyperParameters, judgement: Judgement) -> dict[str, ob
 
 
 def _varied_views(used: HyperParameters, judgement: Judgement) -> dict[str, object]:
-    """Views from the third on are crops in other light."""
+    """Views from the third on are random crops with changed light."""
     return {"views": _VIEWS, **_varied(used, judgement)}
 
 
-def _tougher_views(used: HyperParameters, judgement: Judgement) -> dict[str, object]:
-    return {"views": _VIEWS, **_tougher(used, judgement)}
+def _augmented_views(used: HyperParameters, judgement: Judgement) -> dict[str, object]:
+    return {"views": _VIEWS, **_augmented(used, judgement)}
 
 
 _VIEWS: Final = 8
@@ -178,56 +177,56 @@ _CHANGES_OF_A_LAYER: Final[Mapping[str, _Change]] = {
     "accuracy": _next_network,
     "recall": _balanced_layer,
     "slice_gap": _varied_views,
-    "robustness_drop": _tougher_views,
-    "consistency": _larger,
+    "robustness_drop": _augmented_views,
+    "consistency": _larger_images,
 }
-"""Likewise, where a linear layer alone is learned: it has no epochs."""
+"""The same for a linear layer on a frozen network, which has no epochs."""
 
 
 def _more(share: float) -> float:
-    """Half as much again, and at least a tenth; a share stays one."""
+    """Returns one and a half times a share, between 0.1 and 1."""
     return round(min(1.0, max(0.1, 1.5 * share)), 2)
 
 
-def _harder(used: HyperParameters) -> float:
+def _smaller_crops(used: HyperParameters) -> float:
     return round(max(0.3, used.crop_scale - 0.2), 2)
 
 
 def _train(
     spec: JobSpec,
-    usual: JobDefaults,
+    defaults: JobDefaults,
     *,
     dataset: str,
     parameters: Mapping[str, object] | None = None,
     checks: Mapping[str, object] | None = None,
     weights: int | None = None,
 ) -> str:
-    """The command for the same job with these changes."""
+    """Returns the command for the same job with these changes."""
     from training.hyper_parameters import idle
 
     changed = {**asdict(spec.hyper_parameters), **(parameters or {})}
-    unread = frozenset(idle(spec.hyper_parameters, changed))  # petpark train refuses what changes nothing
-    tested = {**asdict(spec.evaluation.checks), **(checks or {})}
+    unused = frozenset(idle(spec.hyper_parameters, changed))  # petpark train refuses settings without effect
+    changed_checks = {**asdict(spec.evaluation.checks), **(checks or {})}
     # Twice the epochs take twice the time.
     minutes = spec.max_seconds // 60 * (2 if "epochs" in (parameters or {}) else 1)
     words: list[object] = ["petpark", "train", "--dataset", dataset]
-    words += _options("--set", {n: v for n, v in changed.items() if n not in unread}, asdict(usual.parameters))
-    words += _options("--gate", _stricter(spec.evaluation.gates, usual.evaluation.gates), {})
-    words += _options("--check", tested, asdict(usual.evaluation.checks))
-    words += ["--seed", spec.seed] if spec.seed != usual.seed else []
-    words += ["--max-minutes", minutes] if minutes != usual.max_minutes else []
+    words += _options("--set", {n: v for n, v in changed.items() if n not in unused}, asdict(defaults.parameters))
+    words += _options("--gate", _stricter(spec.evaluation.gates, defaults.evaluation.gates), {})
+    words += _options("--check", changed_checks, asdict(defaults.evaluation.checks))
+    words += ["--seed", spec.seed] if spec.seed != defaults.seed else []
+    words += ["--max-minutes", minutes] if minutes != defaults.max_minutes else []
     words += ["--weights", weights] if weights is not None else []
     return _line(*words, "--watch")
 
 
 def _stricter(requested: Gates, required: Gates) -> dict[str, object]:
-    """Gates of a job that are stricter than the stack's now."""
-    holds: Mapping[str, float] = asdict(required)
-    return {name: value for name, value in asdict(requested).items() if MODEL_GATES[name].loosens(value, holds[name])}
+    """Returns the job's gates that are stricter than the stack's current ones."""
+    limits: Mapping[str, float] = asdict(required)
+    return {name: value for name, value in asdict(requested).items() if MODEL_GATES[name].loosens(value, limits[name])}
 
 
-def _options(option: str, values: Mapping[str, object], usual: Mapping[str, object]) -> list[object]:
-    changed = {name: value for name, value in values.items() if value != usual.get(name)}
+def _options(option: str, values: Mapping[str, object], defaults: Mapping[str, object]) -> list[object]:
+    changed = {name: value for name, value in values.items() if value != defaults.get(name)}
     return [word for name, value in changed.items() for word in (option, f"{name}={value}")]
 
 

@@ -1,4 +1,4 @@
-"""The instances that run jobs, as EC2 knows them: found by their tags."""
+"""EC2 instances that run jobs, found by their tags."""
 
 from __future__ import annotations
 
@@ -16,42 +16,45 @@ if TYPE_CHECKING:
     from petpark.targets.target import Target
 
 ALIVE = frozenset({"pending", "running"})
-"""States of an instance that boots or runs."""
+"""EC2 states of an instance that boots or runs."""
 
 
 def by_job(target: Target) -> dict[str, InstanceTypeDef]:
-    """The newest instance of every job, whatever its state; of several that train together the first."""
+    """Returns the newest instance of every job, in any state; the first one of a distributed training."""
     return _newest(_found(target, JOB_TAG, "*"), JOB_TAG)
 
 
 def of_job(target: Target, job: str) -> list[InstanceTypeDef]:
-    """All instances of one job that EC2 still knows, whatever their state; of several for a name with an asterisk."""
+    """Returns all instances of a job, in any state; `job` may end with `*` to match several jobs.
+
+    EC2 lists terminated instances for about an hour.
+    """
     return _found(target, JOB_TAG, job)
 
 
 def newest(target: Target, job: str) -> InstanceTypeDef | None:
-    """The newest instance of one job; of several that train together the first."""
+    """Returns the newest instance of a job; the first one of a distributed training; None if there is none."""
     return _newest(of_job(target, job), JOB_TAG).get(job)
 
 
 def end(target: Target, instance_ids: Sequence[str]) -> None:
-    """End instances, whatever they do."""
+    """Terminate instances."""
     if instance_ids:
         _ec2(target).terminate_instances(InstanceIds=list(instance_ids))
 
 
 def is_alive(instance: InstanceTypeDef) -> bool:
-    """Whether it boots or runs."""
+    """Whether an instance boots or runs."""
     return state(instance) in ALIVE
 
 
 def state(instance: InstanceTypeDef | None) -> str:
-    """EC2's word for what it does; empty without an instance."""
+    """Returns the EC2 state of an instance; empty without an instance."""
     return "" if instance is None else instance.get("State", {}).get("Name", "")
 
 
 def _found(target: Target, key: str, value: str) -> list[InstanceTypeDef]:
-    """Every instance with this tag; `value` may end with an asterisk."""
+    """Returns all instances with this tag; `value` may end with `*`."""
     pages = (
         _ec2(target).get_paginator("describe_instances").paginate(Filters=[{"Name": f"tag:{key}", "Values": [value]}])
     )
@@ -59,7 +62,7 @@ def _found(target: Target, key: str, value: str) -> list[InstanceTypeDef]:
 
 
 def _newest(found: Sequence[InstanceTypeDef], key: str) -> dict[str, InstanceTypeDef]:
-    """The newest instance for each value of a tag, of several the first."""
+    """Returns the newest instance for each value of a tag; of equally new ones, the first launched."""
     never = datetime.min.replace(tzinfo=UTC)
     ordered = sorted(found, key=lambda machine: (machine.get("LaunchTime", never), -machine.get("AmiLaunchIndex", 0)))
     return {

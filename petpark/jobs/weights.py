@@ -1,7 +1,7 @@
-"""The weights that a training starts from: where they are, and whether the network can start from them at all.
+"""Initial weights of a training: find them, and check that they fit the network.
 
-Nobody unpickles a file here: the architecture is known from the job that made a version, or by the name and hash
-under which torchvision publishes them.
+Files are not unpickled here: the architecture is known from the job that trained the version, or from the name and
+hash under which torchvision publishes the file.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ IMAGENET: Final = "imagenet"
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """What a job's spec says about its initial weights, and the file submitted with it."""
+    """Initial weights: their hash for the job's spec, and the file to submit with it."""
 
     sha256: str
     file: Path | None
-    """None: they are a version's, in the model store, or in a package that training instances have from their lock."""
+    """None if they belong to a version in the model store, or to a package installed on training instances."""
 
 
 @contextmanager
-def initial(target: Target, named: str, architecture: str, *, tell: Callable[[str], None]) -> Generator[Weights]:
-    """Returns the weights that `named` names (a version, a file, or `imagenet`), for a network to start from.
+def initial(target: Target, named: str, architecture: str, *, warn: Callable[[str], None]) -> Generator[Weights]:
+    """Yield the initial weights that `named` refers to: a version, a file, or `imagenet`.
 
-    A file that had to be fetched is there until the end of the block. `tell` hears what cannot be known here.
+    A downloaded file is deleted at the end of the block. `warn` is called if the network of the weights is unknown.
     Raises `WeightsMissing`, `WeightsOfAnother`, and what `petpark.models.model_versions.resolve` raises.
     """
     from training.networks.pretrained import PACKAGED
@@ -54,25 +54,25 @@ def initial(target: Target, named: str, architecture: str, *, tell: Callable[[st
     elif path.is_file():
         sha256 = sha256_of(path)
         packaged = any(known.sha256 == sha256 for known in PACKAGED.values())
-        _refuse_another(named, architecture, _published_for(path.name, sha256), tell, packaged=packaged)
+        _check_fit(named, architecture, _published_for(path.name, sha256), warn, packaged=packaged)
         yield Weights(sha256=sha256, file=path)
     elif model_versions.names_a_version(named):
         version = model_versions.version(target, model_versions.resolve(target, named))
         sha256 = submission.weights_of(version)
-        _refuse_another(version.title, architecture, _trained(target, version), tell)
+        _check_fit(version.title, architecture, _trained(target, version), warn)
         yield Weights(sha256=sha256, file=None)
     else:
         raise WeightsMissing(f"{named} is neither a version nor a file.", next_step="petpark models list")
 
 
-def _refuse_another(
-    what: str, architecture: str, found: str | None, tell: Callable[[str], None], *, packaged: bool = False
+def _check_fit(
+    what: str, architecture: str, found: str | None, warn: Callable[[str], None], *, packaged: bool = False
 ) -> None:
-    """`WeightsOfAnother` if the instance would refuse them, after it was paid for."""
+    """Raise `WeightsOfAnother` for weights that do not fit, before an instance is launched and paid for."""
     from training.networks.weights_fit import fits
 
     if found is None:
-        tell(f"It is unknown here which network {what} belongs to: the instance refuses weights that do not fit.")
+        warn(f"The network of {what} is unknown: the instance will refuse weights that do not fit {architecture}.")
     elif not fits(architecture, weights_of=found, packaged=packaged):
         raise WeightsOfAnother(
             f"{what} has weights of {found}; the job trains {architecture}, which cannot start from them.",
@@ -81,21 +81,21 @@ def _refuse_another(
 
 
 def _published_for(name: str, sha256: str) -> str | None:
-    """The network whose published or packaged file this is.
+    """Returns the network of a published or packaged file; None if unknown.
 
-    Torchvision's are known by their name, whose end is the beginning of the hash; those of a package by the hash.
+    The names of torchvision's files end with the start of the hash; packaged files are recognised by the whole hash.
     """
     from training.networks.pretrained import PACKAGED, PUBLISHED
 
     if packaged := next((network for network, known in PACKAGED.items() if known.sha256 == sha256), None):
         return packaged
-    known = {address.rpartition("/")[2]: architecture for architecture, address in PUBLISHED.items()}
-    promised = Path(name).stem.rpartition("-")[2]
-    return known.get(name) if sha256.startswith(promised) else None
+    known = {url.rpartition("/")[2]: architecture for architecture, url in PUBLISHED.items()}
+    hash_start = Path(name).stem.rpartition("-")[2]
+    return known.get(name) if sha256.startswith(hash_start) else None
 
 
 def _trained(target: Target, version: Version) -> str | None:
-    """The network that the job trained whose version it is, if that job can still be read."""
+    """Returns the network of a version, from the job that trained it; None if its spec cannot be read."""
     from training.errors import TrainingError
 
     run = version.lineage.get("run")

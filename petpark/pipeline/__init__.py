@@ -1,1 +1,1 @@
-"""Executions of the pipeline: started, followed, tried again; and the decision that they wait for."""
+"""Executions of the pipeline: start, follow, retry, and answer their request for certification."""

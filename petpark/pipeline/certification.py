@@ -1,4 +1,4 @@
-"""Wakes the pipelines that wait for a decision about a version. The signature is what counts; this only wakes them."""
+"""Send a certification decision to waiting pipelines. They continue, and verify the signature themselves."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ if TYPE_CHECKING:
     from registry.store.object_store import ObjectStore
 
 _KEY: Final = "/certification.json"
-_OVER: Final = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
+_TASK_ENDED: Final = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Woken:
-    """A pipeline that requested this decision, and whether it accepted the answer."""
+class Notified:
+    """A pipeline that requested this decision, and whether it was still waiting."""
 
     execution: str
     waited: bool
     problem: str = ""
-    """Why it could not be woken, in a sentence with what to do."""
+    """Why the decision could not be sent, and what to do; empty if it could."""
 
 
-def answer(target: Target, certificate: Certificate) -> list[Woken]:
-    """As certifier, send the decision to every pipeline that waits for one about this version's bytes.
+def answer(target: Target, certificate: Certificate) -> list[Notified]:
+    """Send the decision, in the certifier role, to every pipeline that waits for one on this digest.
 
-    A pipeline that is over, or that somebody answered before, does not wait; only where none waits is that returned.
-    A revocation is not sent.
+    Returns the pipelines that waited or could not be notified; if there are none, the newest of the others, which have
+    ended or been answered before. A revocation is not sent: then the list is empty.
     """
     if target.outputs.pipeline is None or certificate.decision == "revoked":
         return []
-    answers = [_tell(target, request, certificate) for request in _requests(target, certificate.digest)]
+    answers = [_notify(target, request, certificate) for request in _requests(target, certificate.digest)]
     waited = [each for each in answers if each.waited or each.problem]
     return waited or answers[-1:]
 
 
 def _requests(target: Target, digest: str) -> list[Mapping[str, Any]]:
-    """What pipelines ask about a version, the longest ago first."""
+    """Returns the pipelines' requests for a decision on a digest, oldest first."""
     store = target.store(target.outputs.workspace, role=Role.CERTIFIER)
-    kept = sorted((one for one in store.stats(PIPELINES) if one.key.endswith(_KEY)), key=lambda one: -one.age)
-    found = (_question(store, one.key) for one in kept)
+    stored = sorted((one for one in store.stats(PIPELINES) if one.key.endswith(_KEY)), key=lambda one: -one.age)
+    found = (_request(store, one.key) for one in stored)
     return [request for request in found if request is not None and request["digest"] == digest]
 
 
-def _question(store: ObjectStore, key: str) -> Mapping[str, Any] | None:
-    """Returns a pipeline's request; None if it ended, or is malformed. The decision is signed already."""
+def _request(store: ObjectStore, key: str) -> Mapping[str, Any] | None:
+    """Returns a pipeline's request; None if it is deleted or malformed: the decision is already signed."""
     try:
         found: Any = json.loads(store.get(key))
     except (ObjectMissing, ValueError):
@@ -66,20 +66,20 @@ def _question(store: ObjectStore, key: str) -> Mapping[str, Any] | None:
     return found
 
 
-def _tell(target: Target, request: Mapping[str, Any], certificate: Certificate) -> Woken:
+def _notify(target: Target, request: Mapping[str, Any], certificate: Certificate) -> Notified:
     name = str(request["execution"])
     output = json.dumps({"decision": certificate.decision, "by": certificate.by})
     try:
         target.client("stepfunctions", role=Role.CERTIFIER).send_task_success(taskToken=request["token"], output=output)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
-        if code in _OVER:
-            return Woken(execution=name, waited=False)
+        if code in _TASK_ENDED:
+            return Notified(execution=name, waited=False)
         if code in DENIED:
             problem = (
-                f"the certifier's role may not answer pipeline {name}; the decision is signed: let the stack that owns "
-                f"the platform grant it (pulumi up), then petpark pipeline retry {name}"
+                f"the decision is signed, but the certifier role may not answer pipeline {name}: "
+                f"run pulumi up in the stack that owns the platform, then petpark pipeline retry {name}"
             )
-            return Woken(execution=name, waited=False, problem=problem)
+            return Notified(execution=name, waited=False, problem=problem)
         raise
-    return Woken(execution=name, waited=True)
+    return Notified(execution=name, waited=True)

@@ -12,7 +12,7 @@ from petpark.jobs.executions import bare, machines, states_client
 if TYPE_CHECKING:
     from petpark.targets.target import Target
 
-_GONE: Final = frozenset({"StateMachineDoesNotExist", "ResourceNotFound"})
+_DELETED: Final = frozenset({"StateMachineDoesNotExist", "ResourceNotFound"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,9 @@ class Edited:
 
 
 def edited(target: Target) -> list[Edited]:
-    """Compare alias, version and newest revision of each state machine with what was deployed; `StackOutdated`.
+    """Returns the state machines whose alias, definition or role differs from the deployment. Raises `StackOutdated`.
 
-    Executions run the alias's version, so an edit that is only saved changes none of them, until somebody publishes it.
+    Executions run the alias's version, so a saved edit does not affect them until it is published.
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-state-machine-alias.html
     """
     outputs = machines(target)
@@ -37,25 +37,25 @@ def edited(target: Target) -> list[Edited]:
 
 
 def _alias(of_job: str, version: str) -> str:
-    """ARN of the alias behind which a version is deployed: all state machines of a stack call it the same."""
+    """Returns the ARN of a version's alias: it has the same name for all state machines of a stack."""
     return f"{bare(version)}:{of_job.rpartition(':')[2]}"
 
 
 def _difference(target: Target, alias: str, version: str) -> str:
-    """Description of the difference; empty if there is none."""
+    """Returns a description of the difference; empty if there is none."""
     client = states_client(target)
     try:
         routes = client.describe_state_machine_alias(stateMachineAliasArn=alias)["routingConfiguration"]
-        behind = [route["stateMachineVersionArn"] for route in routes]
-        if behind != [version]:
-            numbers = " and ".join(arn.rpartition(":")[2] for arn in behind)
+        published = [route["stateMachineVersionArn"] for route in routes]
+        if published != [version]:
+            numbers = " and ".join(arn.rpartition(":")[2] for arn in published)
             return f"its alias points to version {numbers}; the deployed one is {version.rpartition(':')[2]}"
         newest = client.describe_state_machine(stateMachineArn=bare(alias))
         deployed = client.describe_state_machine(stateMachineArn=version)
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in _GONE:
-            return "it, its alias or its deployed version was deleted"
+        if error.response.get("Error", {}).get("Code") in _DELETED:
+            return "the state machine, its alias or its deployed version was deleted"
         raise
     if newest["definition"] != deployed["definition"]:
         return "its definition was edited but not published; executions still run the deployed version"
-    return "" if newest["roleArn"] == deployed["roleArn"] else f"it has another role, {newest['roleArn']}"
+    return "" if newest["roleArn"] == deployed["roleArn"] else f"its role was changed to {newest['roleArn']}"

@@ -31,7 +31,7 @@ WAITING: Final = "WaitForCertification"
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """A trigger's answer: the execution of these inputs, and whether it began now."""
+    """Result of a trigger: the execution for these inputs, and whether the trigger started it."""
 
     name: str
     began: bool
@@ -48,22 +48,22 @@ class PipelineRun:
     ended: datetime | None
     dataset: str
     state: str
-    """Where it is, or where it ended."""
+    """The state entered last."""
     version: int | None
     usd: float | None
-    """What its jobs cost, once it succeeded."""
+    """Cost of its jobs in USD; None until it succeeds."""
     error: str
     cause: str
 
     @property
     def waits(self) -> bool:
-        """Whether a person must decide now."""
+        """Whether it waits for a person to certify the version."""
         return self.status == _RUNNING and self.state == WAITING
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The execution entered a state, or something in it ended with an error."""
+    """The execution entered a state, or a task in it failed."""
 
     at: datetime
     state: str
@@ -78,21 +78,22 @@ def start(
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Started:
-    """Start the pipeline of a dataset, as any trigger does: the same inputs run once, unless `force` makes them others.
+    """Start the pipeline for a dataset through the trigger. Returns its execution, new or existing.
 
-    Raises `PipelineNotStarted`, `StackOutdated`, training's `DatasetMissing`.
+    Equal inputs run only once; a different `force` makes them different. Raises `PipelineNotStarted`,
+    `StackOutdated`, training's `DatasetMissing`.
     """
     sha256 = datasets.resolve(target, dataset)
     execution_input = {"dataset": sha256, "force": force, "requested_by": target.identity(role=Role.PUBLISHER)}
     client = states_client(target)
-    made = client.start_execution(
+    trigger = client.start_execution(
         stateMachineArn=machines(target).start, input=json.dumps(execution_input, sort_keys=True)
     )
     deadline = clock() + START_SECONDS
-    while (found := client.describe_execution(executionArn=made["executionArn"]))["status"] == _RUNNING:
+    while (found := client.describe_execution(executionArn=trigger["executionArn"]))["status"] == _RUNNING:
         if clock() >= deadline:
             raise PipelineNotStarted(
-                f"The trigger {made['executionArn']} has not answered within {START_SECONDS:.0f} s.",
+                f"The trigger {trigger['executionArn']} did not finish within {START_SECONDS:.0f} s.",
                 next_step="petpark pipeline status",
             )
         pause(0.3)
@@ -105,7 +106,7 @@ def start(
 
 
 def retry(target: Target, name: str) -> Started:
-    """Run a pipeline that ended again: its jobs that have a result are not done twice.
+    """Run a pipeline that has ended again; jobs with a result are not repeated. Returns the new execution.
 
     Raises `PipelineRunning`, `PipelineMissing`, `PipelineNotStarted`.
     """
@@ -116,35 +117,39 @@ def retry(target: Target, name: str) -> Started:
         )
     if not before.dataset:
         raise PipelineNotStarted(
-            f"Pipeline {name} was started by hand, with an input that names no dataset.",
+            f"Pipeline {name} was started manually, with an input without a dataset.",
             next_step="petpark pipeline start --dataset SHA",
         )
     for number in range(2, MOST_RETRIES + 1):
-        begun = start(target, before.dataset, force=f"retry-{number}")
-        if begun.began:
-            return begun
-        if show(target, begun.name).status == _RUNNING:
+        started = start(target, before.dataset, force=f"retry-{number}")
+        if started.began:
+            return started
+        if show(target, started.name).status == _RUNNING:
             raise PipelineRunning(
-                f"Pipeline {begun.name} is already running, for the same dataset.",
-                next_step=f"petpark pipeline status {begun.name}",
+                f"Pipeline {started.name} is already running, for the same dataset.",
+                next_step=f"petpark pipeline status {started.name}",
             )
     raise PipelineNotStarted(
-        f"Dataset {before.dataset[:12]} was retried {MOST_RETRIES} times.", next_step="petpark pipeline status"
+        f"The pipeline of dataset {before.dataset[:12]} has been retried {MOST_RETRIES} times, the maximum.",
+        next_step="petpark pipeline status",
     )
 
 
 def listed(target: Target, *, limit: int) -> list[PipelineRun]:
-    """The newest executions, newest first."""
+    """Returns the newest executions, newest first."""
     return [_run(target, arn) for arn in _newest(target, limit)]
 
 
 def show(target: Target, name: str) -> PipelineRun:
-    """One execution; raises `PipelineMissing`."""
+    """Returns an execution. Raises `PipelineMissing`."""
     return _run(target, arn_of(machines(target).pipeline, name))
 
 
 def resolve(target: Target, beginning: str) -> str:
-    """The one execution whose name begins so, the newest for an empty text; `PipelineMissing`, `IdAmbiguous`."""
+    """Returns the only execution whose name starts with `beginning`, the newest if it is empty.
+
+    Raises `PipelineMissing`, `IdAmbiguous`.
+    """
     names = [arn.rpartition(":")[2] for arn in _newest(target, _LISTED if beginning else 1)]
     if not beginning and not names:
         raise PipelineMissing("No pipeline has been started yet.", next_step="petpark pipeline start --dataset SHA")
@@ -152,14 +157,14 @@ def resolve(target: Target, beginning: str) -> str:
 
 
 def history(target: Target, name: str) -> list[Step]:
-    """Everything that an execution went through, oldest first; raises `PipelineMissing`."""
+    """Returns the states and failures of an execution, oldest first. Raises `PipelineMissing`."""
     show(target, name)
     found = (step_of(event) for event in History(target, arn_of(machines(target).pipeline, name)).new())
     return [step for step in found if step is not None]
 
 
 def stages(target: Target, name: str) -> list[StageTime]:
-    """The jobs of an execution with their times, in order; raises `PipelineMissing`."""
+    """Returns the jobs of an execution with their durations, in order. Raises `PipelineMissing`."""
     show(target, name)
     return stage_times(History(target, arn_of(machines(target).pipeline, name)).new())
 
@@ -167,11 +172,14 @@ def stages(target: Target, name: str) -> list[StageTime]:
 def follow(
     target: Target, name: str, *, poll: float = 2.0, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[Step | PipelineRun]:
-    """Yield an execution's steps until it has ended; the run itself is last. Raises `PipelineMissing`."""
-    seen = History(target, arn_of(machines(target).pipeline, name))
+    """Yield an execution's steps until it has ended, and then the run. Polls every `poll` seconds.
+
+    Raises `PipelineMissing`.
+    """
+    events = History(target, arn_of(machines(target).pipeline, name))
     while True:
-        run = show(target, name)  # first: what it went through until it ended is read after that
-        yield from (step for event in seen.new() if (step := step_of(event)) is not None)
+        run = show(target, name)  # first, so that all steps before the end are read below
+        yield from (step for event in events.new() if (step := step_of(event)) is not None)
         if run.status != _RUNNING:
             yield run
             return
@@ -179,7 +187,7 @@ def follow(
 
 
 def step_of(event: Mapping[str, Any]) -> Step | None:
-    """Returns the text for an event of the history; None for events that are not shown."""
+    """Returns the step for an event of the history; None for events that are not shown."""
     at = event["timestamp"].astimezone(UTC)
     if (entered := event.get("stateEnteredEventDetails")) is not None:
         return Step(at=at, state=entered["name"])
@@ -190,12 +198,12 @@ def step_of(event: Mapping[str, Any]) -> Step | None:
 
 
 def visited(steps: Sequence[Step]) -> list[str]:
-    """The states that were entered, each once, in order."""
+    """Returns the states that were entered, each once, in order."""
     return list(dict.fromkeys(step.state for step in steps if step.state))
 
 
 def _problem(error: str, cause: str) -> str:
-    """A job's own error and cause: those of a child execution are in its description, as JSON."""
+    """Returns error and cause as text; those of a child execution are in `cause`, as JSON."""
     try:
         child: Mapping[str, Any] = json.loads(cause)
         error, cause = child.get("Error", error), child.get("Cause", child.get("Status", ""))
@@ -230,20 +238,23 @@ def _run(target: Target, arn: str) -> PipelineRun:
 
 
 def _object(text: str | None) -> Mapping[str, Any]:
-    """A JSON document, empty for other than an object: an execution started by hand may have any input."""
+    """Returns a JSON object; empty for other values, as the input of a manually started execution may be anything."""
     found: Any = json.loads(text or "{}")
     return found if isinstance(found, dict) else {}
 
 
 def _state(target: Target, arn: str) -> str:
-    """The state that was entered last."""
+    """Returns the state entered last, among the newest 50 events; empty without one."""
     newest = states_client(target).get_execution_history(executionArn=arn, reverseOrder=True, maxResults=50)["events"]
     names = (event.get("stateEnteredEventDetails", {}).get("name", "") for event in newest)
     return next((name for name in names if name), "")
 
 
 def _newest(target: Target, limit: int) -> list[str]:
-    """ARNs of the newest executions. https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html"""
+    """Returns the ARNs of the newest executions.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+    """
     pages = (
         states_client(target)
         .get_paginator("list_executions")

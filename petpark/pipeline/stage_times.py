@@ -1,4 +1,4 @@
-"""Duration, work and cost of each stage of a pipeline. Pure."""
+"""Duration, work time and cost of each stage of a pipeline. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StageTime:
     seconds: float | None
     """None while it runs."""
     work: float | None
-    """Seconds of work in the final attempt; 0 for a result of an earlier run; None without a result."""
+    """Seconds of work in the last attempt; 0 for a result of an earlier run; None without a result."""
     usd: float | None
 
     @property
@@ -31,7 +31,7 @@ class StageTime:
 
 
 def stage_times(events: Iterable[Mapping[str, Any]]) -> list[StageTime]:
-    """All jobs of an execution in order of their start; `events` is the complete history.
+    """Returns the jobs of an execution in order of their start. `events` is the complete history.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.html
     """
@@ -50,7 +50,7 @@ def stage_times(events: Iterable[Mapping[str, Any]]) -> list[StageTime]:
 
 
 def _entered(event: Mapping[str, Any], events: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The event in which the state of `event` was entered."""
+    """Returns the event that entered the state of `event`."""
     at: Mapping[str, Any] | None = event
     while at is not None and "stateEnteredEventDetails" not in at:
         at = events.get(at.get("previousEventId", 0))
@@ -65,14 +65,14 @@ def _time(entered: Mapping[str, Any], end: Mapping[str, Any] | None) -> StageTim
         state=entered["stateEnteredEventDetails"]["name"],
         began=entered["timestamp"],
         seconds=seconds,
-        # A job with a stored result does not run again and costs nothing.
+        # A job with a stored result is not run again and costs nothing.
         work=0.0 if usd == 0 else worked,
         usd=usd,
     )
 
 
 def _output(end: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The job's output; empty if it failed."""
+    """Returns the job's output; empty if it failed."""
     try:
         found: Any = json.loads(end["taskSucceededEventDetails"]["output"])["Output"]
     except (KeyError, TypeError, ValueError):
@@ -81,7 +81,7 @@ def _output(end: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def rows(times: Iterable[StageTime]) -> Iterator[tuple[str, str, str, str, str]]:
-    """Table rows of stage, seconds, work, overhead and USD; with a row of sums for more than one stage."""
+    """Yield table rows of stage, seconds, work, overhead and USD, and the sums for more than one stage."""
     listed = list(times)
     for each in listed:
         yield each.state, _number(each.seconds), _number(each.work), _number(each.overhead), _money(each.usd)

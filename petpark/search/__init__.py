@@ -1,1 +1,1 @@
-"""Search over hyperparameters: studies, and what people see of them (`docs/design/search.md`)."""
+"""Hyperparameter search: studies and their results (`docs/design/search.md`)."""

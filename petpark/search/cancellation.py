@@ -1,4 +1,4 @@
-"""Cancels a study; its record says who did it, and why."""
+"""Cancel a study; its record says who cancelled it, and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CancelledStudy:
-    """A study that was cancelled, by whom, its cancelled trials, and what was ended for it."""
+    """A cancelled study: by whom, why, its cancelled trials, and the terminated instances and executions."""
 
     study: str
     by: str
@@ -31,15 +31,15 @@ class CancelledStudy:
     trials: tuple[int, ...]
     instances: tuple[str, ...]
     executions: tuple[str, ...]
-    """Names of the executions that were stopped."""
+    """Names of the stopped executions."""
 
 
 def cancel_study(target: Target, study: str, *, why: str) -> CancelledStudy:
-    """End `study`, its trials and their instances, permanently; repeated, it ends what was left over the first time.
+    """Cancel `study` and its trials permanently. Idempotent: a repeated call completes an interrupted one.
 
-    The record comes first, create-only. Executions are stopped before instances are terminated: they would launch
-    others. The study's own is stopped before those of its jobs, for the same reason. Raises `StudyFinished` if the
-    study ended otherwise, `StudyMissing`, `StackOutdated`.
+    The record is stored first, create-only. Executions are stopped before instances are terminated, and the study's
+    before those of its jobs: they would start replacements. Raises `StudyFinished` if the study has already ended,
+    `StudyMissing`, `StackOutdated`, `ReasonMissing`.
     """
     from training.job import store_cancelled, written
     from training.search.study import Cancellation
@@ -52,7 +52,7 @@ def cancel_study(target: Target, study: str, *, why: str) -> CancelledStudy:
     ended = records.ended()
     if ended is not None and ended.cancelled_by is None:
         raise StudyFinished(
-            f"Study {study} has ended already: {ended.outcome}.",
+            f"Study {study} has already ended: {ended.outcome}.",
             next_step=f"petpark search show {study}",
             study=study,
         )
@@ -60,14 +60,14 @@ def cancel_study(target: Target, study: str, *, why: str) -> CancelledStudy:
     with suppress(ObjectExists):
         at = format_time(utc_now())
         records.store.create(cancelled_key(study), written(Cancellation(by=by, why=why, at=at)))
-    kept = records.cancellation() or Cancellation(by=by, why=why, at="")
+    stored = records.cancellation() or Cancellation(by=by, why=why, at="")
     stopped = [
-        *executions.stop_named(target, state_machines.study, study, why=kept.why),
-        *executions.stop_named(target, state_machines.job, study, why=kept.why),
+        *executions.stop_named(target, state_machines.study, study, why=stored.why),
+        *executions.stop_named(target, state_machines.job, study, why=stored.why),
     ]
-    look = records.look()
-    for trial in look.costs.keys() - look.results.keys():
-        store_cancelled(records.store, trial_job(study, trial), by=kept.by, why=kept.why)
+    state = records.state()
+    for trial in state.costs.keys() - state.results.keys():
+        store_cancelled(records.store, trial_job(study, trial), by=stored.by, why=stored.why)
     alive = [
         instance.get("InstanceId", "")
         for instance in training_instances.of_job(target, f"{study}-*")
@@ -77,8 +77,8 @@ def cancel_study(target: Target, study: str, *, why: str) -> CancelledStudy:
     table = records.table()
     return CancelledStudy(
         study=study,
-        by=kept.by,
-        why=kept.why,
+        by=stored.by,
+        why=stored.why,
         trials=tuple(row.trial for row in table.rows if row.state is State.CANCELLED),
         instances=tuple(sorted(alive)),
         executions=tuple(each.name for each in stopped),

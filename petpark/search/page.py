@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from training.search.study import Study
 
 _FEW = 6
-"""Up to so many different values each get a name below the axis."""
+"""Up to this number of distinct values, each has a label on the axis."""
 
-_MANY_TENFOLDS = 10
-"""From this ratio between the largest and the smallest value on, the axis is a logarithm."""
+_LOGARITHMIC_RATIO = 10
+"""From this ratio of the largest to the smallest value, the axis is logarithmic."""
 
 
 def write_page(table: Table, study: Study, path: Path) -> None:
-    """Write the study as one HTML file that needs nothing else and runs no script; all text in it is escaped.
+    """Write the study as a single HTML file without scripts and external resources, with all text escaped.
 
-    Raises FileInTheWay; then the page before it stays.
+    Raises FileInTheWay; an existing page is then unchanged.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -64,19 +64,19 @@ def _chart(table: Table, name: str) -> Markup:
     from training.evaluation.reporting.charts import Point, scatter
 
     rows = _measured(table)
-    places, ticks = axis([row.settings[name] for row in rows])
+    positions, ticks = axis([row.settings[name] for row in rows])
     last = max(row.rung for row in rows)
     points = [
         Point(
-            place=place,
+            place=position,
             value=row.value or 0.0,
             interval=_interval(row),
             title=f"trial {row.trial}: {name} {row.settings[name]}, {row.epochs} epochs, {row.value:.3f}",
             kind="best" if row.trial == table.best else "early" if row.rung < last else "",
         )
-        for row, place in zip(rows, places, strict=True)
+        for row, position in zip(rows, positions, strict=True)
     ]
-    points.sort(key=lambda point: ("early", "", "best").index(point.kind))  # what matters is drawn last
+    points.sort(key=lambda point: ("early", "", "best").index(point.kind))  # the best is drawn last, on top
     low = math.floor(min(point.interval[0] for point in points) * 10) / 10
     high = math.ceil(max(point.interval[1] for point in points) * 10) / 10
     label = f"{table.metric} with its 95 % interval over {name}, a dot for each of {len(points)} trials"
@@ -84,29 +84,32 @@ def _chart(table: Table, name: str) -> Markup:
 
 
 def axis(values: Sequence[str]) -> tuple[list[float], dict[float, str]]:
-    """Places from 0 to 1 for values, and names for some places: numbers in proportion or by logarithm, words evenly."""
-    different = list(dict.fromkeys(values))
-    numbers = _numbers(different)
-    if numbers is None or len(different) == 1:
-        even = {value: (n + 0.5) / len(different) for n, value in enumerate(different)}
-        return [even[value] for value in values], {place: value for value, place in even.items()}
-    low, high = min(numbers.values()), max(numbers.values())
-    by_logarithm = low > 0 and high / low >= _MANY_TENFOLDS
+    """Returns the position of each value on the axis (0 to 1), and labels by position.
 
-    def place(number: float) -> float:
-        if by_logarithm:
+    Numbers are on a linear or logarithmic scale; other values are evenly spaced.
+    """
+    distinct = list(dict.fromkeys(values))
+    numbers = _numbers(distinct)
+    if numbers is None or len(distinct) == 1:
+        even = {value: (n + 0.5) / len(distinct) for n, value in enumerate(distinct)}
+        return [even[value] for value in values], {position: value for value, position in even.items()}
+    low, high = min(numbers.values()), max(numbers.values())
+    logarithmic = low > 0 and high / low >= _LOGARITHMIC_RATIO
+
+    def position(number: float) -> float:
+        if logarithmic:
             return math.log(number / low) / math.log(high / low)
         return (number - low) / (high - low)
 
-    # Names that would stand closer than their own width are left out; both ends stay.
-    named = different if len(different) <= _FEW else [min(numbers, key=numbers.__getitem__)]
+    # Labels that would overlap are omitted, except those at both ends.
+    labelled = distinct if len(distinct) <= _FEW else [min(numbers, key=numbers.__getitem__)]
     ticks = {0.0: min(numbers, key=numbers.__getitem__)}
-    for value in sorted(named, key=numbers.__getitem__):
-        here = place(numbers[value])
-        if here - max(ticks) >= 1 / _FEW and here <= 1 - 1 / _FEW:
-            ticks[here] = value
+    for value in sorted(labelled, key=numbers.__getitem__):
+        at = position(numbers[value])
+        if at - max(ticks) >= 1 / _FEW and at <= 1 - 1 / _FEW:
+            ticks[at] = value
     ticks[1.0] = max(numbers, key=numbers.__getitem__)
-    return [place(numbers[value]) for value in values], ticks
+    return [position(numbers[value]) for value in values], ticks
 
 
 def _numbers(values: Sequence[str]) -> dict[str, float] | None:

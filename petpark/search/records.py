@@ -1,4 +1,4 @@
-"""A study's records: which trials there are, how far each is, and what its instances cost."""
+"""A study's records: its trials, their states, and the cost of their instances."""
 
 from __future__ import annotations
 
@@ -41,35 +41,35 @@ _NUMBER: Final = re.compile(r"\d{6}")
 
 @dataclass(frozen=True, kw_only=True)
 class StudyState:
-    """A study at one moment. `running`: whether its execution runs; None if there is none, or no longer."""
+    """A study at one moment. `running`: whether its execution runs; None if there is none."""
 
     name: str
     study: Study
     trials: Mapping[int, Trial]
-    """Those that are certain by now, and those that were begun, by number."""
+    """Trials that are already determined or have started, by number."""
     results: Mapping[int, JobResult]
     costs: Mapping[int, Cost]
-    """Of those that were begun."""
-    at_work: frozenset[int]
-    """Trials whose jobs run."""
+    """Cost of the trials that have started."""
+    running_trials: frozenset[int]
+    """Trials whose jobs are running."""
     lost: Mapping[int, tuple[str, str]]
-    """Error and cause of trials that were begun and ended without a result."""
+    """Error and cause of started trials that ended without a result."""
     running: bool | None
 
     def state(self, trial: int) -> State:
-        """How far a trial is."""
+        """Returns the state of a trial."""
         if trial in self.results:
             return State(self.results[trial].status)
-        if trial in self.at_work:
+        if trial in self.running_trials:
             return State.RUNNING
         return State.INTERRUPTED if trial in self.costs else State.WAITING
 
     def scores(self) -> dict[int, Score]:
-        """The metric of every trial that succeeded."""
+        """Returns the metric of every trial that succeeded."""
         return {number: score for number, score in self.ended().items() if score is not None}
 
     def ended(self) -> dict[int, Score | None]:
-        """The metric of every trial that has a result; None for those that failed."""
+        """Returns the metric of every trial with a result; None for failed ones."""
         from training.search.choice import Score
 
         return {
@@ -78,17 +78,17 @@ class StudyState:
         }
 
     def left(self) -> list[int]:
-        """Trials without a result."""
+        """Returns the trials without a result."""
         return [number for number in self.trials if number not in self.results]
 
     def usd(self) -> float:
-        """What all trials cost so far."""
+        """Returns the cost of all trials so far, in USD."""
         return sum(cost.usd for cost in self.costs.values())
 
 
 @dataclass
 class Records:
-    """The records of one study; those that cannot change are read once."""
+    """Reads the records of one study; immutable ones are read once."""
 
     target: Target
     name: str
@@ -102,7 +102,7 @@ class Records:
         return workspace(self.target)
 
     def study(self) -> Study:
-        """What is searched; raises `StudyMissing`."""
+        """Returns the study. Raises `StudyMissing`."""
         from training.search.study import Study
 
         try:
@@ -111,7 +111,7 @@ class Records:
             raise StudyMissing(f"No study {self.name}.", next_step="petpark search list") from None
 
     def cancellation(self) -> Cancellation | None:
-        """Who cancelled the study; None if it was not cancelled."""
+        """Returns the cancellation; None if the study was not cancelled."""
         from training.search.study import Cancellation
 
         try:
@@ -120,88 +120,88 @@ class Records:
             return None
 
     def ended(self) -> Table | None:
-        """The table of a study that has ended, which is stored with the first look after that."""
+        """Returns the stored table of a study that has ended; None before `table` stored it."""
         try:
             return self._get(table_key(self.name), Table.from_json)
         except ObjectMissing:
             return None
 
-    def look(self) -> StudyState:
-        """The current records. What runs is read first: a job has its result before its execution ends."""
+    def state(self) -> StudyState:
+        """Returns the current state. Reads executions before results: a job stores its result before it ends."""
         from training.search.study import plan, trial_of
 
         study = self.study()
         newest = executions.newest(self.target, machines(self.target).study, self.name)
-        at_work = frozenset(self._numbers(executions.running_names(self.target)))
-        begun = set(self._numbers(folders(self.store, JOBS, f"{self.name}-")))
-        for number in begun - self._results.keys():
+        running_trials = frozenset(self._numbers(executions.running_names(self.target)))
+        started = set(self._numbers(folders(self.store, JOBS, f"{self.name}-")))
+        for number in started - self._results.keys():
             with suppress(ObjectMissing):
                 self._results[number] = self._result(number)
         first = self.first()
-        bare = StudyState(
+        without_trials = StudyState(
             name=self.name,
             study=study,
             trials={},
             results=dict(self._results),
-            costs={number: self._cost(number, final=number in self._results) for number in sorted(begun)},
-            at_work=at_work,
-            lost={number: self._end(number, newest) for number in begun - at_work - self._results.keys()},
+            costs={number: self._cost(number, final=number in self._results) for number in sorted(started)},
+            running_trials=running_trials,
+            lost={number: self._end(number, newest) for number in started - running_trials - self._results.keys()},
             running=None if newest is None else newest["status"] == "RUNNING",
         )
-        numbers = sorted({*plan(study, bare.ended()), *begun})
-        return replace(bare, trials={number: trial_of(study, first, number) for number in numbers})
+        numbers = sorted({*plan(study, without_trials.ended()), *started})
+        return replace(without_trials, trials={number: trial_of(study, first, number) for number in numbers})
 
-    def table(self, look: StudyState | None = None) -> Table:
-        """The study as people read it. One that has ended is stored (create-only), and stays as it was stored."""
+    def table(self, state: StudyState | None = None) -> Table:
+        """Returns the study's table. That of an ended study is stored, create-only, and returned from then on."""
         from training.job import written
 
         if (stored := self.ended()) is not None:
             return stored
-        look = look or self.look()
+        state = state or self.state()
         cancellation = self.cancellation()
         if cancellation is not None:
             outcome: str | None = cancellation.outcome
-        elif look.running:
+        elif state.running:
             outcome = None
         else:
-            outcome = "all trials ended" if not look.left() else self._unfinished(look)
-        found = self._table(look, outcome, cancellation)
-        if not look.running and not look.at_work and (cancellation is not None or not look.left()):
+            outcome = "all trials ended" if not state.left() else self._unfinished(state)
+        found = self._table(state, outcome, cancellation)
+        if not state.running and not state.running_trials and (cancellation is not None or not state.left()):
             with suppress(ObjectExists):
                 self.store.create(table_key(self.name), written(found))
             return self.ended() or found
         return found
 
-    def _unfinished(self, look: StudyState) -> str:
-        left = look.left()
+    def _unfinished(self, state: StudyState) -> str:
+        left = state.left()
         numbers = ", ".join(map(str, left))
-        unfinished = f"{len(left)} of {len(look.trials)} trials did not end ({numbers})"
-        if look.running is None and not look.costs:
+        unfinished = f"{len(left)} of {len(state.trials)} trials have no result ({numbers})"
+        if state.running is None and not state.costs:
             return f"the study was not started: petpark search resume {self.name}"
         limits = machines(self.target).limits
-        price = limits.attempt_usd(look.study.spec.max_seconds)
-        if rest(look, limits) < price:
-            return f"the budget is used up: {unfinished}, and one more may cost {price:.2f} USD"
+        price = limits.attempt_usd(state.study.spec.max_seconds)
+        if budget_left(state, limits) < price:
+            return f"the budget is used up: {unfinished}, and another attempt may cost {price:.2f} USD"
         return f"{unfinished}: petpark search resume {self.name}"
 
-    def _table(self, look: StudyState, outcome: str | None, cancellation: Cancellation | None) -> Table:
+    def _table(self, state: StudyState, outcome: str | None, cancellation: Cancellation | None) -> Table:
         from training.search.choice import luck, ranked
 
-        scores = look.scores()
+        scores = state.scores()
         best, second, *_ = [*ranked(scores), None, None]
         chance = None
         if best is not None and second is not None:
-            chance = luck(self._answers(best), self._answers(second), look.study.metric)
+            chance = luck(self._answers(best), self._answers(second), state.study.metric)
         return Table(
             study=self.name,
-            metric=look.study.metric,
-            dataset=look.study.spec.dataset,
-            requested_by=look.study.spec.requested_by,
-            created_at=look.study.created_at,
-            budget=look.study.budget.limits(),
-            rows=tuple(self._row(look, trial, scores) for trial in look.trials.values()),
-            seconds=sum(cost.seconds for cost in look.costs.values()),
-            usd=round(look.usd(), 6),
+            metric=state.study.metric,
+            dataset=state.study.spec.dataset,
+            requested_by=state.study.spec.requested_by,
+            created_at=state.study.created_at,
+            budget=state.study.budget.limits(),
+            rows=tuple(self._row(state, trial, scores) for trial in state.trials.values()),
+            seconds=sum(cost.seconds for cost in state.costs.values()),
+            usd=round(state.usd(), 6),
             best=best,
             second=second,
             luck=chance,
@@ -209,20 +209,20 @@ class Records:
             cancelled_by=cancellation and cancellation.by,
         )
 
-    def _row(self, look: StudyState, trial: Trial, scores: Mapping[int, Score]) -> Row:
+    def _row(self, state: StudyState, trial: Trial, scores: Mapping[int, Score]) -> Row:
         from training.search.study import parameters
 
-        result, found = look.results.get(trial.number), scores.get(trial.number)
-        cost = look.costs.get(trial.number, Cost())
-        error, message = look.lost.get(trial.number, (None, None))
+        result, found = state.results.get(trial.number), scores.get(trial.number)
+        cost = state.costs.get(trial.number, Cost())
+        error, message = state.lost.get(trial.number, (None, None))
         return Row(
             trial=trial.number,
             job=trial_job(self.name, trial.number),
             rung=trial.rung,
             parent=trial.parent,
             settings=trial.values,
-            epochs=parameters(look.study, trial).epochs,
-            state=look.state(trial.number),
+            epochs=parameters(state.study, trial).epochs,
+            state=state.state(trial.number),
             launches=cost.launches,
             seconds=cost.seconds,
             usd=cost.usd,
@@ -234,14 +234,14 @@ class Records:
         )
 
     def first(self) -> dict[int, Trial]:
-        """The trials of the first rung, as they were stored: without the epochs of their rung."""
+        """Returns the stored trials of the first rung, without the epochs of their rung."""
         from training.search.study import Trial
 
         found = (self._get(key, Trial.from_json) for key in self.store.keys(trials_prefix(self.name)))
         return {trial.number: trial for trial in found}
 
     def _numbers(self, names: Iterator[str] | frozenset[str]) -> Iterator[int]:
-        """Trials of the jobs or executions among these names that are the study's."""
+        """Yield the trial numbers of those jobs or executions that belong to the study."""
         for name in names:
             if name.startswith(f"{self.name}-") and _NUMBER.match(digits := name[len(self.name) + 1 :][:6]):
                 yield int(digits)
@@ -252,7 +252,7 @@ class Records:
         return JobResult.from_json(self.store.get(job_result_key(trial_job(self.name, trial))))
 
     def _cost(self, trial: int, *, final: bool) -> Cost:
-        """What a trial cost; one that ended is read once more after its attempt was paid."""
+        """Returns the cost of a trial; once it is final and settled, it is not read again."""
         if trial not in self._costs:
             spending = Spending(self.target, trial_job(self.name, trial))
             found = spending.cost()
@@ -262,7 +262,7 @@ class Records:
         return self._costs[trial]
 
     def _end(self, trial: int, study: Mapping[str, Any] | None) -> tuple[str, str]:
-        """Error and cause of a trial that has no result, as the execution of its job tells them."""
+        """Returns error and cause of a trial without a result, from the execution of its job."""
         name = str(study["executionArn"]).rpartition(":")[2] if study else self.name
         job = execution_of(trial_job(self.name, trial), name)
         found = executions.describe(self.target, executions.arn_of(machines(self.target).job, job)) or {}
@@ -280,30 +280,30 @@ class Records:
 
 
 def execution_of(job: str, study: str) -> str:
-    """Name of the execution by which a study's execution runs a job: `infra.pipeline.study_machine`."""
+    """Returns the name of the execution in which a study's execution runs a job (`infra.pipeline.study_machine`)."""
     return f"{job}-{hashlib.sha256(study.encode()).hexdigest()[:12]}"
 
 
 def budget(study: Study, limits: PipelineLimits) -> float:
-    """USD that a study may spend: its own limits, and the stack's."""
+    """Returns how much a study may spend, in USD: the lower of its own limits and the stack's."""
     return min(study.budget.usd(min(limits.usd_per_hour.values())), limits.execution_usd)
 
 
-def rest(look: StudyState, limits: PipelineLimits) -> float:
-    """USD that are left of a study's budget."""
-    return max(0.0, budget(look.study, limits) - look.usd())
+def budget_left(state: StudyState, limits: PipelineLimits) -> float:
+    """Returns what is left of a study's budget, in USD."""
+    return max(0.0, budget(state.study, limits) - state.usd())
 
 
 def workspace(target: Target) -> ObjectStore:
-    """Where studies are."""
+    """Returns the store with the studies, in the publisher role."""
     return target.store(target.outputs.workspace, role=Role.PUBLISHER)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A study among others. `study` is None if its records are malformed; `problem` says why.
+    """A study in a list. `study` is None if its records are malformed; `problem` says why.
 
-    `outcome` is empty while it continues.
+    `outcome` is empty until it ends.
     """
 
     name: str
@@ -314,7 +314,7 @@ class Listed:
 
 
 def listed(target: Target, limit: int) -> list[Listed]:
-    """The newest studies by id, newest first, and malformed ones among them."""
+    """Returns the newest studies by id, newest first, including malformed ones."""
     names = list(folders(workspace(target), STUDIES, ""))
     return [_listed(target, name) for name in reversed(names[-limit:])]
 
@@ -336,6 +336,6 @@ def _listed(target: Target, name: str) -> Listed:
 
 
 def resolve(store: ObjectStore, beginning: str) -> str:
-    """The one study whose id begins so; raises `IdAmbiguous`."""
+    """Returns the only study whose id starts with `beginning`. Raises `IdAmbiguous`."""
     found = folders(store, STUDIES, beginning)
     return complete("studies", beginning, found, listing="petpark search list")

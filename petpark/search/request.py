@@ -1,4 +1,4 @@
-"""The beginning of a study: its design, its budget, its records."""
+"""Create a study: its design, budget check, and first records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.search.study import Study
 
 _ROUNDING = 2e-6
-"""USD: the state machine counts in millionths, rounded up."""
+"""USD: the state machine counts in millionths of a USD, rounded up."""
 
 
 def design(
@@ -40,9 +40,10 @@ def design(
     parallel: int,
     budget: Budget,
 ) -> Study:
-    """A study that departs from `spec`; raises training's `SpecMalformed` for whatever it could not do later.
+    """Returns a study that varies `spec`. Raises training's `SpecMalformed` for anything that would fail later.
 
-    `trials` may be None for a grid alone: all of it. `labels` are the dataset's, by whose recall may be chosen.
+    `trials` may be None for a grid without random settings: then all combinations. `labels` are the dataset's classes,
+    whose recall may be the metric.
     """
     from training.errors import SpecMalformed
     from training.search.choice import check_metric
@@ -56,15 +57,15 @@ def design(
     check_metric(metric, labels)
     if trials is None and space.combinations is None:
         raise SpecMalformed("random draws need a number of trials: add --trials")
-    wanted = len(space.trials(trials or space.combinations or 1, seed=spec.seed, recipe=recipe))
-    if wanted > MOST_TRIALS:
-        raise SpecMalformed(f"a study has at most {MOST_TRIALS} trials, not {wanted}: give --trials {MOST_TRIALS}")
+    count = len(space.trials(trials or space.combinations or 1, seed=spec.seed, recipe=recipe))
+    if count > MOST_TRIALS:
+        raise SpecMalformed(f"a study has at most {MOST_TRIALS} trials, not {count}: add --trials {MOST_TRIALS}")
     study = Study(
         spec=spec,
         space=space,
-        trials=wanted,
+        trials=count,
         metric=metric,
-        rungs=max(1, len(rung_epochs(wanted, recipe.epochs))) if halving else 1,
+        rungs=max(1, len(rung_epochs(count, recipe.epochs))) if halving else 1,
         parallel=parallel,
         budget=budget,
         created_at=format_time(utc_now()),
@@ -75,9 +76,9 @@ def design(
 
 
 def create(target: Target, study: Study, *, weights: Path | None = None) -> str:
-    """Store a study and its trials, and return its id; nothing is started. Raises `BudgetTooSmall`, `StackOutdated`.
+    """Store a study and its trials. Returns its id. Nothing is started. Raises `BudgetTooSmall`, `StackOutdated`.
 
-    `weights` is the file of `study.spec.initial_weights`, where that is not a version's.
+    `weights` is the file of `study.spec.initial_weights`, if they are not those of a version.
     """
     from training.job import written
     from training.search.study import first_rung
@@ -93,23 +94,23 @@ def create(target: Target, study: Study, *, weights: Path | None = None) -> str:
 
 
 def check_budget(study: Study, limits: PipelineLimits) -> None:
-    """Raise `BudgetTooSmall` if not one trial could be launched."""
+    """Raise `BudgetTooSmall` if the budget does not cover a single trial."""
     seconds = study.spec.max_seconds
     price, hours = limits.attempt_usd(seconds) + _ROUNDING, (limits.around_seconds + seconds) / 3600
     for allowed, step in (
         (limits.job_usd, "Raise petpark:pipeline.job_usd, then pulumi up"),
         (limits.execution_usd, "Raise petpark:pipeline.execution_usd, then pulumi up"),
-        (budget_of(study, limits), "Give more with --max-hours or --max-usd"),
+        (budget_of(study, limits), "Raise it with --max-hours or --max-usd"),
     ):
         if price > allowed:
             raise BudgetTooSmall(
-                f"One trial may take {hours:.2f} hours and cost {price:.2f} USD, and {allowed:.2f} USD may be spent.",
-                next_step=f"{step}, or give less time to each trial with --max-minutes.",
+                f"One trial may take {hours:.2f} hours and cost {price:.2f} USD, but the limit is {allowed:.2f} USD.",
+                next_step=f"{step}, or shorten the trials with --max-minutes.",
             )
 
 
 def best_row(table: Table) -> Row:
-    """The best trial; raises `NothingLearned`, with the reasons."""
+    """Returns the best trial. Raises `NothingLearned` if none succeeded, with the trials' errors."""
     if table.best is None:
         reasons = sorted({row.error for row in table.rows if row.error})
         raise NothingLearned(

@@ -1,4 +1,4 @@
-"""Studies as executions of the state machine `study`: started, resumed, followed. `docs/design/search.md`."""
+"""Studies as executions of the state machine `study`: start, resume, follow. `docs/design/search.md`."""
 
 from __future__ import annotations
 
@@ -10,67 +10,67 @@ from typing import TYPE_CHECKING, Any
 
 from petpark.errors import BudgetTooSmall, JobFinished, StudyCancelled, StudyRunning
 from petpark.jobs import executions, submission
-from petpark.jobs.execution_events import MoneySeen
+from petpark.jobs.execution_events import CostIncreased
 from petpark.jobs.executions import Execution, machines
-from petpark.search.records import Records, StudyState, rest
+from petpark.search.records import Records, StudyState, budget_left
 from petpark.search.table import State, Table
 from registry.layout.jobs import job_spec_key
 from registry.layout.workspace import trial_job
 
 if TYPE_CHECKING:
-    from petpark.jobs.submission import EpochSeen, ProgressSeen, Skipped
+    from petpark.jobs.submission import EpochFinished, ProgressReported, Skipped
     from petpark.targets.target import Target
     from training.job import JobResult
     from training.search.study import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialSeen:
-    """A trial is in another state than before."""
+class TrialChanged:
+    """A trial changed its state."""
 
     trial: int
     state: State
     text: str
     done: int
-    """Trials that have a result, of those that are certain by now."""
+    """Number of trials with a result, of the `of` trials determined so far."""
     of: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordSeen:
-    """A trial's job, or that of the best, wrote something down."""
+class RecordWritten:
+    """A job of the study wrote a record."""
 
     job: str
-    record: EpochSeen | ProgressSeen | Skipped
+    record: EpochFinished | ProgressReported | Skipped
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyEnded:
-    """Always the last event."""
+    """The study's execution has ended; always the last event."""
 
     table: Table
     status: str
-    """SUCCEEDED, FAILED, TIMED_OUT or ABORTED."""
+    """Step Functions' status: SUCCEEDED, FAILED, TIMED_OUT or ABORTED."""
     error: str
     cause: str
     published: JobResult | None
-    """Of the training of the best, where there was one."""
+    """Result of training the best trial again; None without one."""
 
 
-type StudyEvent = TrialSeen | RecordSeen | MoneySeen | StudyEnded
+type StudyEvent = TrialChanged | RecordWritten | CostIncreased | StudyEnded
 
 
 def best_job(study: str) -> str:
-    """The job that trains the best trial's settings again."""
+    """Returns the id of the job that trains the best trial's settings again, and publishes the model."""
     return f"{study}-best"
 
 
 def start(target: Target, study: str, *, publish: bool = False) -> Execution:
-    """Start a stored study, or go on with it: trials that have a result do not run again.
+    """Start or resume a stored study; trials with a result do not run again. Returns its execution.
 
-    While it runs, that execution is returned. Raises `StudyMissing`, `StudyCancelled`, `StackOutdated`; `JobFinished`
-    where its best was published already; `StudyRunning` where it runs and will not publish; `BudgetTooSmall` where its
-    budget is used up.
+    If the study is running, that is the running execution. Raises `StudyMissing`, `StudyCancelled`, `StackOutdated`;
+    with `publish`, `JobFinished` if the best trial is already published, `StudyRunning` if the running execution does
+    not publish; without, `BudgetTooSmall` if the budget is used up.
     """
     from training.job import find_result
 
@@ -84,41 +84,41 @@ def start(target: Target, study: str, *, publish: bool = False) -> Execution:
         )
     if publish and find_result(records.store, best_job(study)) is not None:
         job = best_job(study)
-        raise JobFinished(f"Job {job} has a result already.", next_step=f"petpark jobs show {job}", job=job)
-    look, limits = records.look(), machines(target).limits
-    price, left = limits.attempt_usd(look.study.spec.max_seconds), rest(look, limits)
-    if not publish and not look.running and look.left() and left < price:
+        raise JobFinished(f"Job {job} already has a result.", next_step=f"petpark jobs show {job}", job=job)
+    state, limits = records.state(), machines(target).limits
+    price, left = limits.attempt_usd(state.study.spec.max_seconds), budget_left(state, limits)
+    if not publish and not state.running and state.left() and left < price:
         raise BudgetTooSmall(
-            f"The budget of study {study} is used up: {left:.2f} USD are left, and one more may cost {price:.2f}.",
+            f"The budget of study {study} is used up: {left:.2f} USD left, another attempt may cost {price:.2f} USD.",
             next_step=f"Show it: petpark search show {study}. Publish its best: petpark search resume {study} "
             "--publish-best",
             study=study,
         )
-    study_input = input_of(look, records.first().values(), usd=left, publish=publish)
+    study_input = input_of(state, records.first().values(), usd=left, publish=publish)
     started = executions.start_named(target, machines(target).study, study, json.dumps(study_input, sort_keys=True))
     found: Mapping[str, Any] = executions.describe(target, started.arn) or {}
     if publish and json.loads(str(found.get("input", "{}"))).get("publish") is False:
         raise StudyRunning(
-            f"Study {study} runs already, and will not publish its best.",
-            next_step=f"When it has ended (petpark search resume {study} --watch): "
+            f"Study {study} is already running, and will not publish its best trial.",
+            next_step=f"Once it has ended (petpark search resume {study} --watch): "
             f"petpark search resume {study} --publish-best",
             study=study,
         )
     return started
 
 
-def input_of(look: StudyState, first: Iterable[Trial], *, usd: float, publish: bool) -> dict[str, Any]:
-    """What the state machine is started with; `first` are the trials of the first rung, as they are stored."""
+def input_of(state: StudyState, first: Iterable[Trial], *, usd: float, publish: bool) -> dict[str, Any]:
+    """Returns the input of the state machine. `first` are the stored trials of the first rung; `usd` is the budget."""
     from training.search.space import as_settings
     from training.search.study import epochs_of_rungs
 
-    study = look.study
+    study = state.study
     known = {
         str(number): {"score": -1, "value": -1} if score is None else {"score": score.interval[0], "value": score.value}
-        for number, score in sorted(look.ended().items())
+        for number, score in sorted(state.ended().items())
     }
     return {
-        "study": look.name,
+        "study": state.name,
         "requested_by": study.spec.requested_by,
         "pipeline": None,
         "common": {},
@@ -136,7 +136,7 @@ def input_of(look: StudyState, first: Iterable[Trial], *, usd: float, publish: b
 def follow(
     target: Target, execution: Execution, *, poll: float = 5.0, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[StudyEvent]:
-    """Yield what happens to a study until its execution has ended; looks every `poll` seconds."""
+    """Yield the events of a study until its execution has ended. Polls every `poll` seconds."""
     from training.job import find_result
 
     study = execution.job
@@ -144,23 +144,23 @@ def follow(
     jobs: dict[str, submission.Records] = {}
     usd = 0.0
     while True:
-        # Its status first: what was written until it ended is read after that.
+        # Read the status first: records written before the end are then read below.
         ended = executions.describe(target, execution.arn) or {"status": "ABORTED", "error": "Cancelled"}
-        look = records.look()
-        yield from _changes(look, seen)
-        at_work = [trial_job(study, trial) for trial in sorted(look.at_work)]
+        state = records.state()
+        yield from _changes(state, seen)
+        running = [trial_job(study, trial) for trial in sorted(state.running_trials)]
         best = find_result(records.store, best_job(study))
         if records.store.stat(job_spec_key(best_job(study))) is not None and best is None:
-            at_work.append(best_job(study))
-        for job in at_work:
+            running.append(best_job(study))
+        for job in running:
             for record in jobs.setdefault(job, submission.Records(records.store, job)).new():
-                yield RecordSeen(job=job, record=record)
-        if look.usd() > usd:
-            usd = look.usd()
-            yield MoneySeen(usd=usd)
+                yield RecordWritten(job=job, record=record)
+        if state.usd() > usd:
+            usd = state.usd()
+            yield CostIncreased(usd=usd)
         if ended["status"] != "RUNNING":
             yield StudyEnded(
-                table=records.table(look),
+                table=records.table(state),
                 status=ended["status"],
                 error=str(ended.get("error", "")),
                 cause=str(ended.get("cause", "")),
@@ -170,14 +170,14 @@ def follow(
         pause(poll)
 
 
-def _changes(look: StudyState, seen: dict[int, State]) -> Iterator[TrialSeen]:
-    scores, done = look.scores(), len(look.results)
-    for number in look.trials:
-        state = look.state(number)
+def _changes(study: StudyState, seen: dict[int, State]) -> Iterator[TrialChanged]:
+    scores, done = study.scores(), len(study.results)
+    for number in study.trials:
+        state = study.state(number)
         if state is not seen.get(number, State.WAITING):
             seen[number] = state
-            score, result = scores.get(number), look.results.get(number)
-            error = (result and result.error) or look.lost.get(number, ("", ""))[0]
-            found = f", {look.study.metric} {score.value:.3f}" if score else ""
-            text = f"trial {number} {state}{found}{f': {error}' if error else ''}"
-            yield TrialSeen(trial=number, state=state, text=text, done=done, of=len(look.trials))
+            score, result = scores.get(number), study.results.get(number)
+            error = (result and result.error) or study.lost.get(number, ("", ""))[0]
+            metric = f", {study.study.metric} {score.value:.3f}" if score else ""
+            text = f"trial {number} {state}{metric}{f': {error}' if error else ''}"
+            yield TrialChanged(trial=number, state=state, text=text, done=done, of=len(study.trials))

@@ -1,4 +1,4 @@
-"""A study's summary: how certain the best trial is, cost, what was left out, and what to do next."""
+"""A study's summary in sentences: best trial and its significance, cost, outcome, next step."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from petpark.search.table import Table
 if TYPE_CHECKING:
     from training.search.study import Study
 
-_LUCK = 0.05
+_SIGNIFICANCE_LEVEL = 0.05
 
 
 def searched(study: Study) -> tuple[str, ...]:
-    """The settings in which trials differ."""
+    """Returns the names of the settings that the study varies."""
     return tuple(setting.partition("=")[0] for setting in (*study.space.grid, *study.space.random))
 
 
 def sentences(table: Table) -> list[str]:
-    """What a person should know besides the rows, in this order: best, luck, cost, end, next."""
+    """Returns the summary's sentences: best trial, significance, cost, outcome, next step."""
     sentences = [best(table), luck(table), cost(table), f"{_capital(table.outcome or 'the study is running')}."]
     step = command(table)
     return [sentence for sentence in (*sentences, f"Publish it: {step}" if step else "") if sentence]
 
 
 def best(table: Table) -> str:
-    """Which trial is best, by what."""
+    """Returns which trial is best, with its metric."""
     if table.best is None:
         return "No trial has succeeded."
     row = table.row(table.best)
@@ -37,18 +37,18 @@ def best(table: Table) -> str:
 
 
 def luck(table: Table) -> str:
-    """Whether the best is ahead of the second beyond luck."""
+    """Returns whether the best trial is significantly better than the second; empty if there is no second."""
     if table.luck is None:
         return ""
-    verdict = "not luck" if table.luck < _LUCK else "perhaps luck"
+    verdict = "significant" if table.luck < _SIGNIFICANCE_LEVEL else "not significant"
     return (
-        f"That trial {table.second} comes second is {verdict}: p = {table.luck:.2g} by exchanging their answers. "
+        f"Its lead over trial {table.second} is {verdict}: p = {table.luck:.2g} (randomisation test). "
         f"Other seeds were not tried."
     )
 
 
 def cost(table: Table) -> str:
-    """What the instances took, of what they might."""
+    """Returns the instance time and cost so far, and the study's limits."""
     limit, money = table.budget.get("max_hours"), table.budget.get("max_usd")
     of_hours = "" if limit is None else f" of {limit:g}"
     of_money = "" if money is None else f" of {money:g}"
@@ -57,7 +57,7 @@ def cost(table: Table) -> str:
 
 
 def command(table: Table) -> str | None:
-    """How to train the best once more and publish it; None if there is none, or the study was cancelled."""
+    """Returns the command that trains the best trial again and publishes it; None without one or if cancelled."""
     return (
         None
         if table.best is None or table.cancelled_by is not None
@@ -66,12 +66,12 @@ def command(table: Table) -> str | None:
 
 
 def hours(seconds: float) -> str:
-    """Instance time."""
+    """Returns seconds as hours with two decimals."""
     return f"{seconds / 3600:.2f}"
 
 
 def usd(cost: float | None) -> str:
-    """Money, if a price was given."""
+    """Returns an amount in USD with two decimals; a dash if unknown."""
     return "–" if cost is None else f"{cost:.2f}"
 
 

@@ -1,4 +1,4 @@
-"""A study as people read it: a row for each trial, which is best, and what it cost."""
+"""A study's table: a row for each trial, the best trial, and the cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from registry.encoding import canonical
 
 
 class State(StrEnum):
-    """How far a trial is."""
+    """State of a trial."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -24,7 +24,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One trial. `seconds` and `usd` are those of its instances, at list prices.
+    """One trial. `seconds` and `usd` are the time of its instances and their cost at list prices.
 
     `value`, `low` and `high` are the study's metric on the validation photos and its 95 % interval.
     """
@@ -48,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A study's trials. `luck`: p-value that best and second are equally good. `outcome`: None until the end.
+    """A study's trials. `luck`: p-value of best and second being equally good. `outcome`: None until the study ends.
 
     `cancelled_by` is the ARN of the person who cancelled it; None if it was not cancelled.
     """
@@ -69,16 +69,16 @@ class Table:
     cancelled_by: str | None = None
 
     def row(self, trial: int) -> Row:
-        """One of the trials."""
+        """Returns the row of a trial."""
         return next(row for row in self.rows if row.trial == trial)
 
     def to_json(self) -> bytes:
-        """Write canonical JSON. Without `cancelled_by` if it was not cancelled, so that older code reads it."""
+        """Returns canonical JSON, without `cancelled_by` if it is empty: earlier releases do not know that field."""
         return canonical({name: fact for name, fact in asdict(self).items() if name != "cancelled_by" or fact})
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Read what `to_json` wrote; training's `SpecMalformed` for anything else."""
+        """Returns the table in `data`. Raises training's `SpecMalformed` for anything that `to_json` does not write."""
         from training.errors import SpecMalformed
 
         try:
@@ -86,7 +86,7 @@ class Table:
             rows = tuple(Row(**(row | _state(row))) for row in facts.pop("rows"))
             return cls(**facts, rows=rows)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise SpecMalformed(f"not a table of a study: {error}") from error
+            raise SpecMalformed(f"malformed table of a study: {error}") from error
 
 
 def _state(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""The program of a job's instance: reads its order, does the work, and answers the state machine `job`.
+"""The program on a job's instance: reads the order, runs it, and reports the result to the state machine `job`.
 
-The contract is in `docs/design/pipeline.md`. Training instances have the packages of `requirements/training.txt` and no
-others, so nothing here may import typer, rich or Pulumi.
+The contract is in `docs/design/pipeline.md`. Training instances have only the packages of `requirements/training.txt`,
+so nothing here may import typer, rich or Pulumi.
 """

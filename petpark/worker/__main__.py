@@ -1,7 +1,7 @@
-"""The entry point of a job's instance: does what the order of the job that the environment names says.
+"""The entry point of a job's instance: runs the order of the job that the environment names.
 
-Ends with 0 (the state machine has its answer), 1 (the job failed: its result says why), 2 (the environment or the order
-is not right), 3 (interrupted: another attempt goes on). The instance shuts down in any case.
+Exit status: 0 (succeeded), 1 (the job failed: its result says why), 2 (the environment or the order is invalid), 3
+(interrupted: another attempt continues). The instance shuts down in any case.
 """
 
 import os
@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 
 from petpark.targets.stored_outputs import load_outputs
-from petpark.worker import life
+from petpark.worker.attempt import Attempt, Stop, Work, run_attempt
 from petpark.worker.endings import FAILED, INTERRUPTED, SUCCEEDED, UNUSABLE, Ending, of_error, of_result
 from petpark.worker.order import Order
 from petpark.worker.purposes import dispatch
@@ -37,7 +37,7 @@ _LOG_CLIENT: Final = Config(connect_timeout=2, read_timeout=3, retries={"mode": 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What the user data tells an instance."""
+    """Environment variables that the user data sets."""
 
     job: str
     attempt: str
@@ -48,7 +48,7 @@ class Environment:
 
     @classmethod
     def read(cls) -> Self:
-        """Read the process's environment; KeyError naming what is missing, ValueError for a wrong number."""
+        """Returns the process's settings. Raises KeyError for a missing variable, ValueError for an invalid number."""
         return cls(
             job=os.environ[Variable.JOB],
             attempt=os.environ[Variable.ATTEMPT],
@@ -60,11 +60,14 @@ class Environment:
 
 
 def main() -> int:
-    """Do the job; gives the exit status."""
+    """Run the job. Returns the exit status."""
     try:
         environment = Environment.read()
     except (KeyError, ValueError) as error:
-        print(f"petpark's worker needs {error} in its environment; the user data sets it", file=sys.stderr)
+        print(
+            f"petpark's worker: environment variable missing or invalid: {error}; the user data sets it",
+            file=sys.stderr,
+        )
         return UNUSABLE
     logs = boto3.client("logs", config=_LOG_CLIENT) if environment.log_group else None
     log = Log(environment.job, group=environment.log_group, client=logs)
@@ -75,39 +78,39 @@ def main() -> int:
 
 
 def _run(environment: Environment, workspace: S3Store, log: Log, interruption: Interruption) -> int:
-    def taken_away() -> str | None:
+    def interruption_reason() -> str | None:
         return interruption.reason if interruption.noticed() else None
 
-    attempt = life.Attempt(
+    attempt = Attempt(
         job=environment.job,
         name=environment.attempt,
         instance=_instance(),
         workspace=workspace,
         tokens=Tokens.of_instance(),
         heartbeat_seconds=environment.heartbeat_seconds,
-        taken_away=taken_away,
+        interruption=interruption_reason,
         report=log.report,
     )
-    meeting = _meeting(environment, workspace)
-    work = _work(environment, workspace, meeting, log)
-    if meeting is not None and meeting.index:
-        return _follow(environment, workspace, meeting, taken_away)
-    return life.live(attempt, work)
+    rendezvous = _rendezvous(environment, workspace)
+    work = _work(environment, workspace, rendezvous, log)
+    if rendezvous is not None and rendezvous.index:
+        return _train_as_peer(environment, workspace, rendezvous, interruption_reason)
+    return run_attempt(attempt, work)
 
 
-def _work(environment: Environment, workspace: S3Store, meeting: Rendezvous | None, log: Log) -> life.Work:
-    """Returns what the order's purpose does. What ended before is not done again: its result is answered."""
+def _work(environment: Environment, workspace: S3Store, rendezvous: Rendezvous | None, log: Log) -> Work:
+    """Returns the function that runs the order. A job with a result is not run again: that result is reported."""
 
-    def work(order: Order, stop: life.Stop) -> Ending:
+    def work(order: Order, stop: Stop) -> Ending:
         if (ended := find_result(workspace, order.job)) is not None:
             return of_result(ended)
         try:
             if order.purpose.trains:
                 ensure_spec(workspace, order, code=_code(environment, workspace))
                 process = TrainingProcess(print_line=print_line)
-                return train(order, workspace, stop=stop, meeting=meeting, process=process)
+                return train(order, workspace, stop=stop, rendezvous=rendezvous, process=process)
             return dispatch.perform(order, workspace, stop=stop, stack=environment.stack, report=log.report)
-        except Exception as error:  # noqa: BLE001 - stored for people, and answered
+        except Exception as error:  # noqa: BLE001 - stored as the result, and reported
             ending = of_error(order.job, error)
             if ending.status == INTERRUPTED:
                 return ending
@@ -117,11 +120,11 @@ def _work(environment: Environment, workspace: S3Store, meeting: Rendezvous | No
     return work
 
 
-def _meeting(environment: Environment, workspace: S3Store) -> Rendezvous | None:
-    """Take part in a job of several instances, which only a submitted spec can ask for.
+def _rendezvous(environment: Environment, workspace: S3Store) -> Rendezvous | None:
+    """Join a distributed training, which only a submitted spec can request. Returns None for one instance.
 
-    A spec that cannot be read is told to the state machine by the work, which reads it again: without an answer other
-    instances would be launched for it.
+    A malformed spec is not reported here, but by the work, which reads it again: without a report, the state machine
+    would launch other instances.
     """
     try:
         spec: JobSpec = load_spec(workspace, environment.job)
@@ -130,18 +133,20 @@ def _meeting(environment: Environment, workspace: S3Store) -> Rendezvous | None:
     return claim(workspace, environment.job, environment.attempt, spec.instances) if spec.instances > 1 else None
 
 
-def _follow(environment: Environment, workspace: S3Store, meeting: Rendezvous, stop: Callable[[], str | None]) -> int:
-    """Train with the instance that leads, which alone answers the state machine."""
+def _train_as_peer(
+    environment: Environment, workspace: S3Store, rendezvous: Rendezvous, stop: Callable[[], str | None]
+) -> int:
+    """Train together with the first instance, which alone reports to the state machine. Returns the exit status."""
     if find_result(workspace, environment.job) is not None:
         return SUCCEEDED
     status = TrainingProcess(print_line=print_line).run(
-        lambda: stop() is not None, {Variable.RENDEZVOUS: meeting.to_json()}
+        lambda: stop() is not None, {Variable.RENDEZVOUS: rendezvous.to_json()}
     )
     return status if status in (SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED) else INTERRUPTED
 
 
 def _code(environment: Environment, workspace: S3Store) -> str | None:
-    """The code bundle's hash, for the lineage; None if the stack did not write its outputs."""
+    """Returns the code bundle's SHA-256, for the lineage; None if the stack has not stored its outputs."""
     try:
         return load_outputs(workspace, environment.stack).code_bundle
     except ObjectMissing:

@@ -1,4 +1,4 @@
-"""How a job's attempt ended, as the state machine `job` hears it. Pure decisions; `docs/design/pipeline.md`, Errors."""
+"""Outcome of a job's attempt as reported to the state machine `job`. Pure; `docs/design/pipeline.md`, Errors."""
 
 import traceback
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from training.job import JobResult
 SUCCEEDED, FAILED, UNUSABLE, INTERRUPTED, UNREACHABLE = range(5)
 """Exit statuses of `python -m training`, and of the worker itself."""
 
-_PASSING: Final = frozenset(
+_TRANSIENT: Final = frozenset(
     {
         *("InternalError", "InternalFailure", "InternalServerError", "RequestTimeout", "RequestTimeoutException"),
         *("ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException"),
@@ -26,7 +26,7 @@ _PASSING: Final = frozenset(
 
 
 class Error(StrEnum):
-    """What a worker answers with."""
+    """Error names of a failed task."""
 
     INTERRUPTED = "Interrupted"
     CODE_FAILED = "CodeFailed"
@@ -37,7 +37,7 @@ class Error(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """A job's end: its stored result (`error` None), or an error and a sentence about it."""
+    """Outcome of an attempt: success with a stored result (`error` is None), or an error with its cause."""
 
     job: str
     error: Error | None = None
@@ -45,7 +45,7 @@ class Ending:
 
     @property
     def output(self) -> dict[str, object]:
-        """Of a success: where the result is, for results do not travel through states."""
+        """Output of a successful task: the key of the result, which is too large for a state."""
         return {"result": job_result_key(self.job)}
 
     @property
@@ -57,21 +57,21 @@ class Ending:
 
 
 def of_result(result: JobResult) -> Ending:
-    """What a stored result means. A refusal is a job that succeeded."""
+    """Returns the outcome for a stored result. A refusal is a successful job."""
     if result.status == "succeeded":
         return Ending(job=result.job)
-    said = f"{result.error or result.status}: {result.message or 'the job stored no message'}"
+    text = f"{result.error or result.status}: {result.message or 'the job stored no message'}"
     if result.status == "cancelled":
-        return Ending(job=result.job, error=Error.CANCELLED, cause=said)
+        return Ending(job=result.job, error=Error.CANCELLED, cause=text)
     error = Error.TIMED_OUT if result.error == TookTooLong.__name__ else Error.CODE_FAILED
-    return Ending(job=result.job, error=error, cause=said)
+    return Ending(job=result.job, error=error, cause=text)
 
 
 def of_training(job: str, status: int, result: JobResult | None, *, why: str | None, last_lines: str) -> Ending:
-    """How a training's process ended: by its result if it stored one, else by its exit `status`.
+    """Returns the outcome of a training process: from its result if it stored one, else from its exit `status`.
 
-    `why` says why it was asked to stop, if it was. Negative statuses, or those above 128, are signals: nobody knows
-    whether the machine or the code is to blame, so another attempt is made, and their number is limited.
+    `why` is the reason for which it was stopped, if it was. Statuses below 0 and above 128 are signals, whose cause may
+    be the instance or the code: the training is attempted again, up to a limit.
     """
     if result is not None:
         ending = of_result(result)
@@ -79,39 +79,39 @@ def of_training(job: str, status: int, result: JobResult | None, *, why: str | N
     if why is not None:
         return Ending(job=job, error=Error.INTERRUPTED, cause=why)
     if status in (FAILED, UNUSABLE):
-        said = f"the training ended with status {status} and without a result"
-        return _with_log(Ending(job=job, error=Error.CODE_FAILED, cause=said), last_lines)
-    said = f"the training ended with status {status} before it was done"
-    return _with_log(Ending(job=job, error=Error.INTERRUPTED, cause=said), last_lines)
+        text = f"the training exited with status {status} without storing a result"
+        return _with_log(Ending(job=job, error=Error.CODE_FAILED, cause=text), last_lines)
+    text = f"the training exited with status {status} before it was complete"
+    return _with_log(Ending(job=job, error=Error.INTERRUPTED, cause=text), last_lines)
 
 
 def of_error(job: str, error: Exception) -> Ending:
-    """What an exception leads to: another attempt where another machine, or a later time, can help."""
-    said = f"{type(error).__name__}: {str(error).strip() or _origin(error)}"
+    """Returns the outcome for an exception: interrupted, and so retried, if the error is transient."""
+    text = f"{type(error).__name__}: {str(error).strip() or _origin(error)}"
     if isinstance(error, TookTooLong):
-        return Ending(job=job, error=Error.TIMED_OUT, cause=said)
-    return Ending(job=job, error=Error.INTERRUPTED if passes(error) else Error.CODE_FAILED, cause=said)
+        return Ending(job=job, error=Error.TIMED_OUT, cause=text)
+    return Ending(job=job, error=Error.INTERRUPTED if is_transient(error) else Error.CODE_FAILED, cause=text)
 
 
 def _origin(error: Exception) -> str:
-    """Describe an exception without a message by the line that raised it."""
+    """Returns where an exception without a message was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"raised in {frames[-1].filename}, line {frames[-1].lineno}" if frames else "without a message"
 
 
-def passes(error: Exception) -> bool:
-    """Whether an error says that this machine goes, or that a service does not answer now."""
+def is_transient(error: Exception) -> bool:
+    """Whether the instance is interrupted or a service is unavailable, so that another attempt may succeed."""
     if lacks_credentials(error):
         return True
     if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code", "")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return code in _PASSING or status >= 500
+        return code in _TRANSIENT or status >= 500
     if isinstance(error, BotoCoreError):
         return isinstance(error, ConnectionError | HTTPClientError)
-    if isinstance(error, KeyUnavailable):  # KeyError: something else answered in KMS's place
+    if isinstance(error, KeyUnavailable):  # KeyError: the response is not from KMS
         cause = error.__cause__
-        return isinstance(cause, KeyError) or (isinstance(cause, Exception) and passes(cause))
+        return isinstance(cause, KeyError) or (isinstance(cause, Exception) and is_transient(cause))
     return isinstance(error, Interrupted | StoreUnavailable)
 
 

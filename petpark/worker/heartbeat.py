@@ -1,4 +1,4 @@
-"""Heartbeats of a running job, from a thread of their own, so that no step of the work can be too long for them."""
+"""Heartbeats of a running job, sent by a separate thread so that long steps of the work do not delay them."""
 
 import threading
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from petpark.worker.tokens import Answer
 
 BEATS: Final = 5
-"""In the time after which the state machine gives an instance up: four may be lost."""
+"""Heartbeats per timeout of the state: four in a row may be lost."""
 
 _JOIN_SECONDS: Final = 45.0
 
 
 class Heartbeat:
-    """A context manager: calls `beat` at once and then every fifth of `limit_seconds`, until it is closed.
+    """A context manager: calls `beat` immediately and then every fifth of `limit_seconds`, until it exits.
 
-    A call that gets no answer is repeated at the next beat: whether somebody still waits, only an answer can say.
+    A failed call is ignored: only a response can say that the task has ended.
     """
 
     def __init__(self, beat: Callable[[], Answer], *, limit_seconds: float) -> None:
@@ -28,25 +28,25 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start sending."""
         self._thread.start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        """Stop; a call under way is waited for."""
+        """Stop sending; waits for a call in progress."""
         self._closed.set()
         self._thread.join(_JOIN_SECONDS)
 
     def abandoned(self) -> bool:
-        """Whether nobody waits for this attempt any more."""
+        """Whether the state machine no longer waits for this attempt."""
         return self._abandoned.is_set()
 
     def _run(self) -> None:
         while not self._closed.is_set():
             try:
-                if self._beat() is Answer.NOT_WAITED_FOR:
+                if self._beat() is Answer.TASK_ENDED:
                     self._abandoned.set()
                     return
             except (BotoCoreError, ClientError):
-                pass  # see the class
+                pass  # retried at the next heartbeat
             self._closed.wait(self._every)

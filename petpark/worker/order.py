@@ -1,4 +1,4 @@
-"""A job's order: what it is for, as the state machine `job` wrote it. Plain JSON, read strictly."""
+"""A job's order as the state machine `job` writes it: purpose and inputs as JSON, validated strictly."""
 
 import json
 import re
@@ -19,7 +19,7 @@ _PIPELINE: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 class Purpose(StrEnum):
-    """What a job is for."""
+    """Purpose of a job."""
 
     TRAIN = "train"
     TRIAL = "trial"
@@ -39,29 +39,29 @@ class Purpose(StrEnum):
 
 
 class OrderMissing(Exception):
-    """A job has no order, so nobody said what it is for."""
+    """A job has no order."""
 
 
 class OrderMalformed(Exception):
-    """A job's order, or one of its inputs, cannot be read."""
+    """A job's order, or one of its inputs, is invalid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a job is for."""
+    """The order of a job."""
 
     job: str
     purpose: Purpose
     requested_by: str
-    """ARN of the person or role that wants it."""
+    """ARN of the person or role that requested the job."""
     pipeline: str | None
-    """Name of the pipeline's execution that it is a stage of."""
+    """Name of the pipeline execution of which the job is a stage; None outside a pipeline."""
     max_seconds: int
     inputs: Mapping[str, object]
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Read it; OrderMalformed says what it should have been."""
+        """Returns the order in `data`. Raises OrderMalformed, naming the invalid field."""
         try:
             fields = Fields(_parse(data))
             fields.constant("schema", SCHEMA)
@@ -75,22 +75,22 @@ class Order:
             )
             fields.done()
         except ValueError as error:
-            raise OrderMalformed(f"not an order: {error}") from error
+            raise OrderMalformed(f"malformed order: {error}") from error
         return order
 
     def read[T](self, read: Callable[[Fields], T]) -> T:
-        """Read all inputs strictly by `read`; OrderMalformed names the input that is wrong, missing or unknown."""
+        """Returns the inputs parsed by `read`. Raises OrderMalformed, naming an invalid, missing or unknown input."""
         fields = Fields(self.inputs)
         try:
             found = read(fields)
             fields.done()
         except ValueError as error:
-            raise OrderMalformed(f"the inputs of purpose {self.purpose} are wrong: {error}") from error
+            raise OrderMalformed(f"invalid inputs for purpose {self.purpose}: {error}") from error
         return found
 
 
 def load_order(workspace: ObjectStore, job: str) -> Order:
-    """Returns a job's order; OrderMissing, OrderMalformed."""
+    """Returns a job's order. Raises OrderMissing, OrderMalformed."""
     try:
         order = Order.from_json(workspace.get(job_order_key(job)))
     except ObjectMissing as error:
@@ -101,25 +101,25 @@ def load_order(workspace: ObjectStore, job: str) -> Order:
 
 
 def _parse(data: bytes) -> dict[str, object]:
-    """JSON without repeated names; a whole number may be written as 3600.0, as state machines may do."""
-    return json_object(json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_float=whole_or_float))
+    """Returns a JSON object without repeated names; state machines may write integers as 3600.0."""
+    return json_object(json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_float=whole_or_float))
 
 
 def json_object(value: object) -> dict[str, object]:
-    """Returns what JSON has as an object; ValueError for anything else."""
+    """Returns a parsed JSON object. Raises ValueError for any other value."""
     if isinstance(value, dict):
         return cast("dict[str, object]", value)
-    raise ValueError("it is not a JSON object")
+    raise ValueError("not a JSON object")
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name is repeated")
     return found
 
 
 def whole_or_float(text: str) -> int | float:
-    """An integer that a state machine may have written as a float: 3600.0 is 3600."""
+    """Returns a JSON number with a fraction, as int if it is whole: state machines write 3600 as 3600.0."""
     value = float(text)
     return int(value) if value.is_integer() else value

@@ -1,4 +1,4 @@
-"""The target of a worker: a stack's outputs from the workspace, and the instance's role as caller."""
+"""The target of a worker: a stack's outputs from the workspace, with the instance's credentials."""
 
 import os
 from pathlib import Path
@@ -14,12 +14,12 @@ from registry.layout.workspace import STACKS, stack_outputs_key
 from registry.store.object_store import ObjectStore
 
 ADDRESSES: Final = "PETPARK_ADDRESSES"
-"""A folder that says where a rehearsal's instances and endpoints are reached, which have no network of their own:
+"""Environment variable of a rehearsal: a folder with the addresses of its instances and endpoints, in the files
 `instances/<instance>/address` and `endpoints/<stack>`."""
 
 
 def open_target(workspace: ObjectStore, stack: str) -> Target:
-    """The stack, as the instance's role, which takes the operator roles that it may take.
+    """Returns the target of a stack. The instance's role assumes the operator roles granted to it.
 
     Raises `StackNotDeployed`, `StackOutdated`.
     """

@@ -1,4 +1,4 @@
-"""Task tokens of Step Functions: how a worker tells a state machine that it lives, and how its work ended.
+"""Task tokens of Step Functions: send heartbeats and the outcome of the work to a state machine.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
 """
@@ -23,56 +23,56 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 CAUSE_CHARACTERS: Final = 2000
-"""Of a failure's cause: with a few of them a state stays far below its 256 KiB."""
+"""Maximum length of a failure's cause: a few of them stay far below a state's limit of 256 KiB."""
 
-_NOT_WAITED_FOR: Final = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
+_TASK_ENDED: Final = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
 _CLIENT: Final = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
 _PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 _ANSWER_SECONDS: Final = 600.0
-"""How long the answer about a job's end is tried: as long as `job` waits beyond the job's own limit."""
+"""How long a report is retried: as long as the state machine `job` waits beyond the job's time limit."""
 
 
 class Answer(StrEnum):
-    """What Step Functions said to a call with a token."""
+    """Step Functions' response to a call with a task token."""
 
-    TAKEN = "taken"
-    NOT_WAITED_FOR = "nobody waits"
-    """The task timed out, was stopped, or was answered before."""
+    ACCEPTED = "accepted"
+    TASK_ENDED = "task ended"
+    """The task has timed out, was stopped, or has already been completed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """Task token and limits that a state stored for this attempt."""
+    """Task token and time limit that a state stored for this attempt."""
 
     token: str
     seconds: int | None = None
-    """How long the attempt may work; None if unspecified."""
+    """How long the attempt may run within the job's budget; None if unspecified."""
 
 
 class TokenMalformed(Exception):
-    """A token's object is not what the state machine writes."""
+    """The stored object of a task token is invalid."""
 
 
 class Tokens:
-    """Calls of Step Functions; each raises botocore's errors when it does not answer within 40 s."""
+    """Calls of Step Functions; each raises botocore's errors if it gets no response within 40 s."""
 
     def __init__(self, client: "SFNClient") -> None:
         self._client = client
 
     @classmethod
     def of_instance(cls) -> "Tokens":
-        """With the credentials of the instance's role."""
+        """Returns a client with the credentials of the instance's role."""
         return cls(boto3.client("stepfunctions", config=_CLIENT))
 
     def succeed(self, token: str, output: Mapping[str, object]) -> Answer:
-        """End the task well."""
+        """Complete the task with an output."""
         return _answer(lambda: self._client.send_task_success(taskToken=token, output=json.dumps(output)))
 
     def fail(self, token: str, error: str, cause: str) -> Answer:
-        """End the task badly; of a longer cause the beginning and the end are sent."""
+        """Fail the task; a long cause is shortened."""
         return _answer(lambda: self._client.send_task_failure(taskToken=token, error=error, cause=shorten(cause)))
 
-    def beat(self, token: str) -> Answer:
+    def heartbeat(self, token: str) -> Answer:
         """Send a heartbeat."""
         return _answer(lambda: self._client.send_task_heartbeat(taskToken=token))
 
@@ -81,14 +81,14 @@ def _answer(call: Callable[[], object]) -> Answer:
     try:
         call()
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in _NOT_WAITED_FOR:
-            return Answer.NOT_WAITED_FOR
+        if error.response.get("Error", {}).get("Code") in _TASK_ENDED:
+            return Answer.TASK_ENDED
         raise
-    return Answer.TAKEN
+    return Answer.ACCEPTED
 
 
 def shorten(cause: str) -> str:
-    """At most `CAUSE_CHARACTERS`: the first quarter says what happened, the end has the last lines of the log."""
+    """Returns at most `CAUSE_CHARACTERS` of a cause: its start with the error, and its end with log lines."""
     if len(cause) <= CAUSE_CHARACTERS:
         return cause
     head = CAUSE_CHARACTERS // 4
@@ -99,9 +99,9 @@ def shorten(cause: str) -> str:
 def persist(
     call: Callable[[], Answer], *, pause: Callable[[float], object], clock: Callable[[], float]
 ) -> Answer | None:
-    """Retry a call without a response for ten minutes; then return None. Raises a denial immediately.
+    """Returns the response of a call, which is retried for ten minutes; None after that.
 
-    A repeated call whose first answer was lost gets NOT_WAITED_FOR: the task was answered.
+    Raises an access denial immediately. A retry after a lost response gets TASK_ENDED, since the task was completed.
     """
     deadline, pauses = clock() + _ANSWER_SECONDS, iter(_PAUSES)
     while True:
@@ -123,9 +123,10 @@ def wait_for_token(
     pause: Callable[[float], object],
     clock: Callable[[], float],
 ) -> Token | None:
-    """Returns the token at `key` as soon as it is there; None after `seconds`.
+    """Returns the token at `key` as soon as it exists; None after `seconds`.
 
-    A store that does not answer is asked again, too. Raises TokenMalformed, and registry errors that will not pass.
+    Retries while the store is unavailable. Raises TokenMalformed, the registry's StoreUnavailable if it still is after
+    `seconds`, and other registry errors.
     """
     deadline, wait = clock() + seconds, 0.2
     while True:
@@ -142,10 +143,10 @@ def wait_for_token(
 
 def _read(data: bytes) -> Token:
     try:
-        given = json_object(json.loads(data, parse_float=whole_or_float))
-        fields = Fields(given)
-        token = Token(token=fields.text("token"), seconds=fields.count("seconds") if "seconds" in given else None)
+        stored = json_object(json.loads(data, parse_float=whole_or_float))
+        fields = Fields(stored)
+        token = Token(token=fields.text("token"), seconds=fields.count("seconds") if "seconds" in stored else None)
         fields.done()
     except ValueError as error:
-        raise TokenMalformed(f"this is no token of a task: {error}") from error
+        raise TokenMalformed(f"malformed task token: {error}") from error
     return token

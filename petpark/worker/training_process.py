@@ -1,4 +1,4 @@
-"""A training as a process of its own: its memory, its threads and its crashes are not the worker's."""
+"""A training as a child process: a crash, or its memory, does not affect the worker."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ from typing import Final, TextIO
 _LINES: Final = 12
 _POLL_SECONDS: Final = 0.2
 _GRACE_SECONDS: Final = 100.0
-"""For the last checkpoint, between SIGTERM and SIGKILL: processes that train together need up to 90 s. A spot instance
-is taken two minutes after its notice."""
+"""Time between SIGTERM and SIGKILL, for the last checkpoint: a distributed training needs up to 90 s. A spot
+instance is interrupted two minutes after its notice."""
 
 COMMAND: Final = (sys.executable, "-m", "training")
 
 
 class TrainingProcess:
-    """Runs `command`, passes its output on, and remembers the last lines of it."""
+    """Run `command`, pass its output lines to `print_line`, and keep the last ones."""
 
     def __init__(self, command: Sequence[str] = COMMAND, *, print_line: Callable[[str], None]) -> None:
         self._command = command
@@ -28,11 +28,14 @@ class TrainingProcess:
 
     @property
     def last_lines(self) -> str:
-        """The end of its output, for people."""
+        """The last lines of the output."""
         return "\n".join(self._tail)
 
     def run(self, stop: Callable[[], bool], variables: Mapping[str, str], *, grace: float = _GRACE_SECONDS) -> int:
-        """Returns its exit status; negative for a signal. Once `stop` says yes it is asked to end, then killed."""
+        """Run the process. Returns its exit status, negative for a signal.
+
+        Once `stop` returns True, sends SIGTERM, and SIGKILL after `grace` seconds.
+        """
         process = subprocess.Popen(
             self._command,
             env={**os.environ, **variables},
@@ -41,7 +44,7 @@ class TrainingProcess:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # a SIGTERM for the worker reaches it by the worker alone, once
+            start_new_session=True,  # a SIGTERM to the worker's process group must not also reach the training
         )
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         reader = threading.Thread(target=self._read, args=(process.stdout,), name="training-output", daemon=True)
@@ -76,5 +79,5 @@ def _wait(process: subprocess.Popen[str], stop: Callable[[], bool], grace: float
 
 
 def _end_all(process: subprocess.Popen[str]) -> None:
-    """Kill the process and those that it started."""
+    """Kill the process and its children."""
     os.killpg(process.pid, signal.SIGKILL)

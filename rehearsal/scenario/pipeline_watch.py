@@ -14,7 +14,7 @@ from typing import Any, Final
 from petpark.errors import OperatorError
 from petpark.jobs.execution_events import History
 from petpark.jobs.executions import arn_of, machines
-from petpark.jobs.submission import EpochSeen, ProgressSeen, Records, sentence
+from petpark.jobs.submission import EpochFinished, ProgressReported, Records, sentence
 from petpark.pipeline import runs
 from petpark.targets.target import Target
 from registry.layout.jobs import attempts_of_job_prefix
@@ -237,10 +237,10 @@ class PipelineWatch:
 
 def _report_progress(step: Step, records: Records) -> None:
     for seen in records.new():
-        if isinstance(seen, EpochSeen):
+        if isinstance(seen, EpochFinished):
             show = step.stage if at_a_quarter(seen.record.epoch, seen.record.of) else step.progress
             show(sentence(seen.record))
-        elif isinstance(seen, ProgressSeen):
+        elif isinstance(seen, ProgressReported):
             step.progress(sentence(seen.record))
 
 

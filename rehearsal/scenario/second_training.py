@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from petpark.jobs import execution_events, executions, submission
-from petpark.jobs.execution_events import StateSeen
-from petpark.jobs.submission import EpochSeen, Finished, ProgressSeen
+from petpark.jobs.execution_events import StateEntered
+from petpark.jobs.submission import EpochFinished, Finished, ProgressReported
 from petpark.models import gates, model_versions
 from petpark.models.gates import Judgement
 from petpark.targets.target import Target
@@ -65,17 +65,17 @@ def _follow(step: Step, target: Target, job: str) -> int:
     quarters: set[tuple[str, int]] = set()  # of each stage: the log gets a line per quarter
     for event in execution_events.follow(target, executions.start_training(target, job), poll=_POLL_SECONDS):
         match event:
-            case EpochSeen(record=record):
+            case EpochFinished(record=record):
                 (step.stage if pipeline_watch.at_a_quarter(record.epoch, record.of) else step.progress)(
                     submission.sentence(record)
                 )
-            case ProgressSeen(record=record):
+            case ProgressReported(record=record):
                 quarter = record.doing, 4 * record.done // record.of
                 (step.progress if quarter in quarters else step.stage)(submission.sentence(record))
                 quarters.add(quarter)
             case Finished(result=result) if result.version is not None:
                 return result.version
-            case StateSeen(text=text):
+            case StateEntered(text=text):
                 step.stage(text)
             case _:  # what it has cost so far, or a record that cannot be read
                 pass

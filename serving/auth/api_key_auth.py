@@ -78,23 +78,23 @@ class ApiKeyAuth:
             "read_seconds_ago": None if age is None else round(age, 1),
         }
 
-    def enter(self, headers: Mapping[str, str], scope: KeyScope = KeyScope.CLASSIFY) -> Caller:
+    def authenticate(self, headers: Mapping[str, str], scope: KeyScope = KeyScope.CLASSIFY) -> Caller:
         """Returns the caller of these headers (names in lower case). Raises `Problem` (401, 403, 429, 503)."""
         try:
-            caller = self._enter(headers, scope)
+            caller = self._authenticate(headers, scope)
         except Problem as problem:
             self._callers.labels(problem.kind.name).inc()
             raise
         self._callers_of("anonymous" if caller.key is None else "key").inc()
         return caller
 
-    def knows(self, headers: Mapping[str, str]) -> bool:
+    def has_valid_key(self, headers: Mapping[str, str]) -> bool:
         """Returns whether the headers have a valid key, without counting or refusing."""
         try:
-            shown = _shown(headers)
-            if shown is None:
+            presented = _key_in(headers)
+            if presented is None:
                 return False
-            self._known(shown)
+            self._known(presented)
         except Problem:
             return False
         return True
@@ -108,7 +108,7 @@ class ApiKeyAuth:
         """Returns `endpoint` with authentication; the `Caller` is in the request's state."""
 
         async def guarded(request: Request) -> Response:
-            caller = self.enter(request.headers, scope)
+            caller = self.authenticate(request.headers, scope)
             request.state.caller = caller
             try:
                 response = await endpoint(request)
@@ -120,13 +120,13 @@ class ApiKeyAuth:
 
         return guarded
 
-    def _enter(self, headers: Mapping[str, str], scope: KeyScope) -> Caller:
-        shown = _shown(headers)
-        if shown is None and not self._required and scope is KeyScope.CLASSIFY:
+    def _authenticate(self, headers: Mapping[str, str], scope: KeyScope) -> Caller:
+        presented = _key_in(headers)
+        if presented is None and not self._required and scope is KeyScope.CLASSIFY:
             return Caller(key=None)
-        if shown is None:
+        if presented is None:
             raise _unauthorized("Send an API key: Authorization: Bearer pp_…. `petpark keys create` makes one.", "")
-        key = self._known(shown)
+        key = self._known(presented)
         if scope not in key.scopes:
             raise Problem(
                 FORBIDDEN,
@@ -143,12 +143,12 @@ class ApiKeyAuth:
             )
         return Caller(key=key, rate_limit=rate_limit)
 
-    def _known(self, shown: str) -> ApiKey:
+    def _known(self, presented: str) -> ApiKey:
         if self._ring is None:
             raise _unauthorized("This endpoint has no API keys.", "invalid_token")
         if not self._ring.usable:
             raise Problem(KEYS_UNREAD, "API keys cannot be checked: the last known ones are too old.", retry_after=5)
-        key = self._ring.find(shown)
+        key = self._ring.find(presented)
         if key is None:
             raise _unauthorized("The API key is unknown or was revoked.", "invalid_token")
         if key.expired(self._clock()):
@@ -156,7 +156,7 @@ class ApiKeyAuth:
         return key
 
 
-def _shown(headers: Mapping[str, str]) -> str | None:
+def _key_in(headers: Mapping[str, str]) -> str | None:
     """Returns the key in the header lines. Raises `Problem` (401) for an Authorization without one."""
     if authorization := headers.get("authorization"):
         found = _BEARER.fullmatch(authorization)

@@ -21,7 +21,7 @@ from serving.http.classify import deployed
 from serving.http.connections import Connections, Line
 from serving.http.inference_protocol import describe
 from serving.http.request_middleware import request_id_of
-from serving.http.tensors import DATATYPES, TensorRequest, understand
+from serving.http.tensors import DATATYPES, TensorRequest, parse
 from serving.http.workers import Workers
 from serving.inference.session import Scores
 from serving.problems import INTERNAL, NOT_FOUND, UNREADABLE, Problem
@@ -60,7 +60,7 @@ class InferenceService:
     live: Live
     metrics: Metrics
     workers: Workers
-    door: ApiKeyAuth
+    auth: ApiKeyAuth
     bodies: Bodies
     name: str
     batch: int
@@ -113,7 +113,7 @@ class InferenceService:
 
     def admit(self, context: Context) -> Caller:
         """Returns the caller, authenticated before its message is read. Raises `Problem` (401, 403, 429, 503)."""
-        caller = self.door.enter(_header_lines(context))
+        caller = self.auth.authenticate(_header_lines(context))
         deployed(self.live)
         return caller
 
@@ -123,11 +123,11 @@ class InferenceService:
             peer = self.workers.peer(caller, _line(context, self.port)[0])
             recording = self._recording(context, caller)
             answer, images = await self.workers.run(peer, self._infer, body, recording)
-        told = {} if recording is None else {"x-request-id": recording.request_id}
+        metadata = {} if recording is None else {"x-request-id": recording.request_id}
         if caller is not None:
-            self.door.charge(caller, images)
-            told |= caller.headers
-        context.set_trailing_metadata(tuple(told.items()))
+            self.auth.charge(caller, images)
+            metadata |= caller.headers
+        context.set_trailing_metadata(tuple(metadata.items()))
         return answer
 
     def _recording(self, context: Context, caller: Caller | None) -> RequestRecording | None:
@@ -229,8 +229,8 @@ def _guarded(
             status = 200
         except Problem as problem:
             status = problem.kind.status
-            told = (*problem.headers.items(), ("x-request-id", request_id))
-            await context.abort(CODES[status], problem.detail, told)
+            metadata = (*problem.headers.items(), ("x-request-id", request_id))
+            await context.abort(CODES[status], problem.detail, metadata)
         except Exception:
             logger.exception("request failed", extra={"request_id": request_id, "path": route})
             detail = f"Unexpected error; see the endpoint's log for request id {request_id}."
@@ -284,7 +284,7 @@ def _read(request: pb.ModelInferRequest, *, size: int, batch: int, known: tuple[
     else:
         document["data"] = np.asarray(tensor.contents.uint_contents, dtype=np.int64)
     whole = {"id": request.id, "inputs": [document], "outputs": [{"name": one.name} for one in request.outputs]}
-    return understand(whole, binary, size=size, batch=batch, known=known)
+    return parse(whole, binary, size=size, batch=batch, known=known)
 
 
 def _write(tensors: TensorRequest, outputs: Mapping[str, Scores], *, model: str, version: str) -> pb.ModelInferResponse:

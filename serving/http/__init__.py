@@ -1,1 +1,1 @@
-"""HTTP: a module per group of routes, the middleware around them, request limits, and the worker threads."""
+"""HTTP: a module per group of routes, the middleware, request limits, and the worker threads."""

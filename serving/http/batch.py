@@ -1,4 +1,4 @@
-"""`POST /v1/classify/batch`: many photos in one form; each gets an answer or a problem of its own."""
+"""`POST /v1/classify/batch`: several photos in one form, each with its own result or problem."""
 
 import asyncio
 from typing import Annotated, NotRequired, TypedDict
@@ -22,19 +22,19 @@ from serving.telemetry import Metrics
 
 
 class BatchResult(Explanation):
-    """One photo's part of the answer: a class, or a problem."""
+    """Result of one photo: a class, or a problem."""
 
-    name: Annotated[str, msgspec.Meta(description="What the form calls the file")]
+    name: Annotated[str, msgspec.Meta(description="File name in the form")]
     label: NotRequired[
-        Annotated[str, msgspec.Meta(description="The class: the likeliest, unless `decision` says otherwise")]
+        Annotated[str, msgspec.Meta(description="The class: the most probable one, unless `decision` says otherwise")]
     ]
     probabilities: NotRequired[dict[str, Share]]
     abstention: NotRequired[Abstained]
-    problem: NotRequired[Annotated[PhotoProblem, msgspec.Meta(description="Why this photo has no answer")]]
+    problem: NotRequired[Annotated[PhotoProblem, msgspec.Meta(description="Why this photo has no result")]]
 
 
 class Batch(TypedDict):
-    """The answer to a form with photos."""
+    """The response to a form with photos."""
 
     model: Model
     request_id: str
@@ -43,10 +43,10 @@ class Batch(TypedDict):
 
 
 class BatchApi:
-    """Photo by photo through the workers, as many side by side as there are threads.
+    """Classifies the photos of a batch individually, in parallel on the worker threads.
 
-    One photo is one piece of work, so that single requests that arrive meanwhile wait for photos and not for batches.
-    One inference for many would save little here: `benchmarks/serving/session.py` measures how little.
+    Each photo is a separate task, so that other requests wait for single photos and not for whole batches. Batched
+    inference would save little: `benchmarks/serving/session.py` measures it.
     """
 
     def __init__(
@@ -56,21 +56,21 @@ class BatchApi:
         bodies: Bodies,
         workers: Workers,
         metrics: Metrics,
-        door: ApiKeyAuth,
+        auth: ApiKeyAuth,
         most: int,
         recorder: Recorder | None = None,
     ) -> None:
-        """`recorder` None: no prediction is recorded."""
+        """If `recorder` is None, predictions are not recorded."""
         self._live = live
         self._bodies = bodies
         self._workers = workers
         self._metrics = metrics
-        self._door = door
+        self._auth = auth
         self._most = most
         self._recorder = recorder
 
     async def classify(self, request: Request) -> Response:
-        """Answer `POST /v1/classify/batch`: 200 for a form that can be read, whatever its photos are."""
+        """Answer `POST /v1/classify/batch`: 200 for a valid form, even if photos in it are invalid."""
         content_type = request.headers.get("content-type", "")
         kind = content_type.partition(";")[0].strip().lower()
         if kind != FORM_TYPE:
@@ -79,22 +79,22 @@ class BatchApi:
             )
         explain, abstain = explain_of(request), abstain_of(request)
         peer = peer_of(self._workers, request)
-        deployed(self._live)  # say so before the caller sends megabytes
+        deployed(self._live)  # 503 before the body is received
         async with self._bodies.read(request) as body:
             photos = await self._workers.run(peer, photos_of, body, content_type, most=self._most)
-            self._door.charge(request.state.caller, len(photos))
+            self._auth.charge(request.state.caller, len(photos))
             current = deployed(self._live)  # one version for the whole batch
             model = current.model
             recording = recording_of(self._recorder, request) if self._recorder else None
             results = await self._all(peer, current, photos, explain, abstain=abstain, recording=recording)
-        answer: Batch = {
+        document: Batch = {
             "model": model.identity,
             "request_id": request.state.request_id,
             "results": results,
         }
         if model.rule is not None:
-            answer["decision"] = model.rule
-        return Response(await self._workers.run_in_place(peer, as_json, answer), media_type="application/json")
+            document["decision"] = model.rule
+        return Response(await self._workers.run_in_place(peer, as_json, document), media_type="application/json")
 
     async def _all(
         self,
@@ -109,25 +109,25 @@ class BatchApi:
         results: list[BatchResult] = [{"name": photo.name} for photo in photos]
         waiting = iter(range(len(photos)))
 
-        async def lane() -> None:
+        async def process() -> None:
             for number in waiting:
-                wanted = recording if recording is not None and recording.wants(number) else None
+                sampled = recording if recording is not None and recording.wants(number) else None
                 results[number] = await self._workers.run_in_place(
-                    peer, self._one, current, number, photos[number], explain, abstain=abstain, recording=wanted
+                    peer, self._one, current, number, photos[number], explain, abstain=abstain, recording=sampled
                 )
 
-        async def further_lane() -> None:
+        async def process_in_parallel() -> None:
             try:
                 with self._workers.place(peer):
-                    await lane()
+                    await process()
             except Problem:
-                return  # a busy endpoint: the first lane does it all
+                return  # no free place: the first task processes all photos
 
         with self._workers.place(peer):
-            async with asyncio.TaskGroup() as lanes:
-                lanes.create_task(lane())
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(process())
                 for _ in range(min(self._workers.threads, len(photos)) - 1):
-                    lanes.create_task(further_lane())
+                    tasks.create_task(process_in_parallel())
         return results
 
     def _one(
@@ -140,7 +140,7 @@ class BatchApi:
         abstain: bool,
         recording: RequestRecording | None,
     ) -> BatchResult:
-        """Returns one photo's part of the answer; whatever is wrong with it spoils no other."""
+        """Returns the result of one photo; a problem with it does not affect the others."""
         model = current.model
         try:
             found = model.classify(photo.content, explain=explain is not Explain.NOTHING, record=recording is not None)
@@ -150,12 +150,12 @@ class BatchApi:
         if recording is not None:
             recording.record(photo.content, found, model=model, entry=current.move.number, item=number)
         self._metrics.count_prediction(model.version.number, found.label)
-        answer: BatchResult = {
+        result: BatchResult = {
             "name": photo.name,
             "label": found.label,
             "probabilities": found.probabilities,
             **explanation(model, found, explain),
         }
         if abstain:
-            answer["abstention"] = model.abstained(found)
-        return answer
+            result["abstention"] = model.abstained(found)
+        return result

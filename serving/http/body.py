@@ -1,4 +1,4 @@
-"""Bodies of requests: read within limits, so that no caller can fill the memory or block a slot by sending slowly."""
+"""Request bodies, read within limits on size and time."""
 
 import asyncio
 from collections import Counter
@@ -15,9 +15,9 @@ from serving.settings import Limits
 
 
 class Bodies:
-    """Reads bodies and knows how many bytes of all of them together are held right now. For one event loop.
+    """Reads bodies, and counts the bytes of all bodies in memory. For one event loop.
 
-    `shares`: whether each caller's address has a share of its own; behind a load balancer all callers have its address.
+    `shares`: whether each caller's address has its own limit; behind a load balancer all callers have its address.
     """
 
     def __init__(self, limits: Limits, *, shares: bool = True) -> None:
@@ -29,20 +29,20 @@ class Bodies:
 
     @property
     def held(self) -> int:
-        """Bytes of all bodies in memory now."""
+        """Bytes of all bodies in memory."""
         return self._held
 
     def read(self, request: Request) -> "HeldBody":
-        """Returns the body for as long as the block runs, decoded if its Content-Encoding says that it is compressed.
+        """Returns a context manager with the body, decompressed according to its Content-Encoding.
 
-        Raises `Problem`: 413 beyond the size limit, sent or decoded (at once, if the header says so), 408 when it
-        arrives too slowly, 415 and 422 for an encoding that is unknown or broken, 503 when the bodies of all requests
-        together would be too many.
+        Raises `Problem`: 413 beyond the size limit, compressed or not (immediately, if Content-Length exceeds it), 408
+        if it arrives too slowly, 415 for an unknown and 422 for an invalid encoding, 503 if the bodies of all requests
+        would exceed their limit.
         """
         return HeldBody(self, request)
 
     async def receive(self, request: Request, held: "HeldBody") -> bytes:
-        """Read a body into memory, and count its bytes in `held`."""
+        """Returns a request's body, with its bytes counted in `held`. Raises `Problem`, as `read`."""
         self._check_announced(request)
         decoding = decoder(request.headers.get("content-encoding"))
         held.peer = peer_of(request.client.host) if self._shares and request.client else None
@@ -62,12 +62,12 @@ class Bodies:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def release(self, held: "HeldBody") -> None:
-        """Stop counting the bytes in `held`."""
+        """Stop counting the bytes of `held`."""
         self._release(held.size, held.peer)
 
     @contextmanager
     def holding(self, size: int) -> Generator[None]:
-        """Count `size` bytes that came by another way than HTTP. Raises `Problem` (503)."""
+        """Count `size` bytes that were not received over HTTP. Raises `Problem` (503)."""
         self._hold(size, None)
         try:
             yield
@@ -75,9 +75,9 @@ class Bodies:
             self._release(size, None)
 
     async def _decoded(self, decoding: Compressed, chunk: bytes) -> AsyncIterator[bytes]:
-        """Decode on a thread: in the event loop, a compressed body would hold up everybody.
+        """Decompress on a thread, so that the event loop is not blocked.
 
-        One thread for all, which decodes a piece of each body in turn: compressed bodies take one core at most.
+        All bodies share one thread, which decodes their pieces in turn: compressed bodies use at most one core.
         """
         pieces, loop = decoding.pieces(chunk), asyncio.get_running_loop()
         while (piece := await loop.run_in_executor(self._decoding, next, pieces, None)) is not None:
@@ -118,7 +118,7 @@ class Bodies:
 
 
 class HeldBody:
-    """A body, held while an `async with` block runs. A generator would take three times as long to enter."""
+    """A body, counted while an `async with` block runs. A generator-based one would be three times as slow."""
 
     __slots__ = ("_bodies", "_request", "peer", "size")
 
@@ -141,10 +141,10 @@ class HeldBody:
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """Returns what is sent. Raises `ClientDisconnect` if it ends early.
+    """Yield the received chunks. Raises `ClientDisconnect` if the body ends early.
 
-    The last byte of an announced length ends the body; to wait for the server to say so would cost one more change of
-    threads. RFC 9112, section 6.3: a Transfer-Encoding overrides a Content-Length.
+    The body ends with the last byte of its Content-Length: waiting for the server's end message would cost another
+    switch of threads. RFC 9112, section 6.3: Transfer-Encoding overrides Content-Length.
     """
     announced = None if "transfer-encoding" in request.headers else request.headers.get("content-length")
     left = None if announced is None else int(announced.lstrip("0")[:20] or 0)

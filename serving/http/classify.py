@@ -1,4 +1,4 @@
-"""`POST /v1/classify`: a photo in, its class out."""
+"""`POST /v1/classify`: classify one photo."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -29,17 +29,17 @@ FORM_TYPE = "multipart/form-data"
 UNIT = "x-petpark-unit"
 type Abstained = Annotated[
     AbstentionAnswer | None,
-    msgspec.Meta(
-        description="With abstain=true; null where the version has no record of abstention. `label` stays as it is"
-    ),
+    msgspec.Meta(description="With abstain=true; null if the version cannot abstain. `label` is not affected"),
 ]
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 class Classification(Explanation):
-    """The answer to a photo."""
+    """The response for one photo."""
 
-    label: Annotated[str, msgspec.Meta(description="The class: the likeliest, unless `decision` says otherwise")]
+    label: Annotated[
+        str, msgspec.Meta(description="The class: the most probable one, unless `decision` says otherwise")
+    ]
     probabilities: dict[str, Share]
     model: Model
     request_id: str
@@ -48,20 +48,20 @@ class Classification(Explanation):
 
 
 def deployed(live: Live) -> Deployed:
-    """Returns the active version. Raises `Problem` (503) when nothing is."""
+    """Returns the active version. Raises `Problem` (503) if there is none."""
     current = live.deployed
     if current is None:
-        raise Problem(NOT_READY, live.excuse, retry_after=2)
+        raise Problem(NOT_READY, live.not_ready_reason, retry_after=2)
     return current
 
 
 def peer_of(workers: Workers, request: Request) -> str:
-    """Returns whose turn this request takes among the workers."""
+    """Returns the caller of a request for the fair queue of the workers."""
     return workers.peer(request.state.caller, request.client.host if request.client else None)
 
 
 def recording_of(recorder: Recorder, request: Request) -> RequestRecording:
-    """Returns what records the predictions of a request."""
+    """Returns the recording of a request's predictions."""
     state = request.state
     return RequestRecording(
         recorder=recorder,
@@ -72,7 +72,7 @@ def recording_of(recorder: Recorder, request: Request) -> RequestRecording:
 
 
 class ClassifyApi:
-    """Reads a photo, has it classified on a thread, writes the answer."""
+    """Reads a photo, classifies it on a worker thread, and sends the response."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class ClassifyApi:
         metrics: Metrics,
         recorder: Recorder | None = None,
     ) -> None:
-        """`recorder` None: no prediction is recorded."""
+        """If `recorder` is None, predictions are not recorded."""
         self._live = live
         self._split = split
         self._bodies = bodies
@@ -96,7 +96,7 @@ class ClassifyApi:
         """Answer `POST /v1/classify`."""
         unwrap = _unwrapper(request.headers.get("content-type", ""))
         explain, abstain = explain_of(request), abstain_of(request)
-        deployed(self._live)  # say so before the caller sends megabytes
+        deployed(self._live)  # 503 before the body is received
         request_id: str = request.state.request_id
         peer = peer_of(self._workers, request)
         recording = self._recording(request)
@@ -129,7 +129,7 @@ class ClassifyApi:
         caller: Caller,
         recording: RequestRecording | None,
     ) -> None:
-        """Answer from the thread that did the work: a way through the event loop would cost two changes of threads."""
+        """Classify and send the response from this thread: the event loop would cost two thread switches."""
         photo = unwrap(body)
         if not photo:
             raise Problem(UNREADABLE, "The body is empty; send a photo.")
@@ -161,7 +161,7 @@ class ClassifyApi:
 
 
 def _unit(request: Request) -> str:
-    """Who asks, for an experiment that draws callers: what they say they are, else their key, else their address."""
+    """Returns the caller for an experiment that assigns callers: the header's unit, else the key, else the address."""
     caller: Caller = request.state.caller
     key = caller.key.name if caller.key else ""
     return request.headers.get(UNIT, "") or key or (request.client.host if request.client else "")
@@ -184,14 +184,14 @@ def _document(answer: Answer, request_id: str, explain: Explain, *, abstain: boo
 
 
 def as_json(document: Mapping[str, object]) -> bytes:
-    """Write an answer."""
+    """Returns a document as JSON."""
     return _JSON.encode(document).encode()
 
 
 def _unwrapper(content_type: str) -> Callable[[bytes], bytes]:
     kind = content_type.partition(";")[0].strip().lower()
     if kind in PHOTO_TYPES:
-        return bytes  # a body is bytes already, and is returned as it is
+        return bytes  # returns a bytes object unchanged
     if kind == FORM_TYPE:
         return lambda body: photo_of(body, content_type)
     expected = ", ".join((*PHOTO_TYPES, FORM_TYPE))

@@ -1,8 +1,8 @@
-"""Callers' connections: how many there may be, per peer and in total, and how long one may be idle.
+"""Limits of callers' connections: their number per peer and in total, and their idle time.
 
-Granian and gRPC accept connections by themselves and bound neither. The guard looks at this process's own sockets a few
-times a second and shuts those that go beyond a limit; the server that owns such a socket then sees its end and closes
-it. No byte of a request passes through here. docs/design/limits.md has the alternatives.
+Granian and gRPC accept connections and limit neither. A sweep inspects this process's sockets several times a second
+and shuts down those beyond a limit; the server that owns the socket then reads its end and closes it. Requests do not
+pass through here. docs/design/limits.md has the alternatives.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ SWEEP_SECONDS = 0.25
 
 _DESCRIPTORS = "/dev/fd"
 _IPV6_NETWORK = 64
-"""One customer of a provider has a /64 at least. RFC 6177."""
+"""Prefix length of a caller's network: a customer of a provider has at least a /64. RFC 6177."""
 
 type Line = tuple[str, str, str]
 """A connection: the caller's address and port, and the local port; all as text, as ASGI servers report them."""
@@ -37,9 +37,9 @@ class Reason(StrEnum):
     """Why a connection was closed."""
 
     SILENT = "silent"
-    """No whole header lines arrived within `Limits.header_seconds`."""
+    """Complete header lines did not arrive within `Limits.header_seconds`."""
     IDLE = "idle"
-    """Nothing was requested `Limits.keep_alive_seconds` after an answer."""
+    """No request arrived within `Limits.keep_alive_seconds` of the last response."""
     PEER = "peer"
     """Its caller has more than `Limits.peer_connections`."""
     ALL = "all"
@@ -48,10 +48,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What one port takes. `a_peer` None: as many as there may be in all, for the peers are a load balancer's."""
+    """Maximum connections of one port. `per_peer` None: no limit, since the peers are a load balancer's nodes."""
 
-    in_all: int
-    a_peer: int | None
+    total: int
+    per_peer: int | None
 
 
 @dataclass(kw_only=True)
@@ -64,23 +64,23 @@ class RequestCounts:
 
 @dataclass(kw_only=True, slots=True)
 class ConnectionState:
-    """One connection at one moment. `quiet`: seconds since it was opened, or since its last request began or ended."""
+    """One connection at one moment. `quiet`: seconds since it was opened, or its last request started or ended."""
 
     line: Line
     age: float
     quiet: float
     running: bool
-    asked: bool
+    requested: bool
 
     @property
     def peer(self) -> str:
-        """Who it belongs to, as limits count."""
+        """The peer for which it is counted."""
         return peer_of(self.line[0])
 
 
 @functools.lru_cache(4096)
 def peer_of(host: str) -> str:
-    """Returns the address that connections are counted for; of IPv6, the network that one customer has."""
+    """Returns the address for which connections are counted; for IPv6, the /64 network."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -92,37 +92,38 @@ def peer_of(host: str) -> str:
     return str(ipaddress.ip_network((address, _IPV6_NETWORK), strict=False))
 
 
-def to_close(seen: Iterable[ConnectionState], limits: Limits, budget: Budget) -> Mapping[Line, Reason]:
-    """Decide which connections of one port go beyond a limit.
+def to_close(connections: Iterable[ConnectionState], limits: Limits, budget: Budget) -> Mapping[Line, Reason]:
+    """Returns the connections of one port that are beyond a limit, each with the reason.
 
-    Of too many, those go first that have asked nothing yet, the oldest before the others; then those that wait for a
-    next request, the idlest first; those with a request under way last, the youngest first.
+    If there are too many, those without a request are closed first, starting with the oldest; then idle ones, starting
+    with the longest idle; then those with a running request, starting with the youngest.
     """
     closed: dict[Line, Reason] = {}
     peers: dict[str, list[ConnectionState]] = defaultdict(list)
-    for one in seen:
-        if not one.running and one.quiet > (limits.keep_alive_seconds if one.asked else limits.header_seconds):
-            closed[one.line] = Reason.IDLE if one.asked else Reason.SILENT
+    for one in connections:
+        if not one.running and one.quiet > (limits.keep_alive_seconds if one.requested else limits.header_seconds):
+            closed[one.line] = Reason.IDLE if one.requested else Reason.SILENT
         else:
             peers[one.peer].append(one)
     kept: list[ConnectionState] = []
     for group in peers.values():
-        surplus = 0 if budget.a_peer is None else max(0, len(group) - budget.a_peer)
-        group.sort(key=_expendable)
+        surplus = 0 if budget.per_peer is None else max(0, len(group) - budget.per_peer)
+        group.sort(key=_priority)
         closed |= {one.line: Reason.PEER for one in group[:surplus]}
         kept += group[surplus:]
-    surplus = max(0, len(kept) - budget.in_all)
-    return closed | {one.line: Reason.ALL for one in sorted(kept, key=_expendable)[:surplus]}
+    surplus = max(0, len(kept) - budget.total)
+    return closed | {one.line: Reason.ALL for one in sorted(kept, key=_priority)[:surplus]}
 
 
-def _expendable(one: ConnectionState) -> tuple[int, float]:
+def _priority(one: ConnectionState) -> tuple[int, float]:
+    """Returns the sort key by which connections are closed, lowest first."""
     if one.running:
         return 2, one.age
-    return (1, -one.quiet) if one.asked else (0, -one.age)
+    return (1, -one.quiet) if one.requested else (0, -one.age)
 
 
 class Connections:
-    """Requests per connection, and the guard that closes connections. `ports`: the limit of each local port."""
+    """Counts requests per connection, and closes connections. `ports`: the limits of each local port."""
 
     def __init__(
         self,
@@ -139,68 +140,71 @@ class Connections:
         self._sockets: dict[int, tuple[Line, float] | None] = {}
         self._open = Gauge("petpark_connections", "Callers' connections", ("port",), registry=metrics.registry)
         self._closed = Counter(
-            "petpark_connections_closed", "Connections beyond a limit, by which", ("reason",), registry=metrics.registry
+            "petpark_connections_closed",
+            "Connections closed for being beyond a limit",
+            ("reason",),
+            registry=metrics.registry,
         )
 
     def begin(self, line: Line) -> None:
-        """A request's header lines have arrived. Called by the event loop."""
-        asked = self._requests.get(line) or self._requests.setdefault(line, RequestCounts())
-        asked.running += 1
-        asked.last = self._clock()
+        """Count a request whose header lines have arrived. Called by the event loop."""
+        counts = self._requests.get(line) or self._requests.setdefault(line, RequestCounts())
+        counts.running += 1
+        counts.last = self._clock()
 
     def end(self, line: Line) -> None:
-        """It was answered."""
-        if asked := self._requests.get(line):
-            asked.running -= 1
-            asked.last = self._clock()
+        """Stop counting a request that has ended. Called by the event loop."""
+        if counts := self._requests.get(line):
+            counts.running -= 1
+            counts.last = self._clock()
 
     def run(self, stop: threading.Event) -> None:
-        """Look repeatedly until `stop` is set."""
+        """Sweep every `SWEEP_SECONDS` until `stop` is set."""
         while not stop.wait(SWEEP_SECONDS):
             self.sweep()
 
     def sweep(self) -> None:
-        """Look once, and close what goes beyond a limit."""
+        """Inspect all connections once, and close those beyond a limit."""
         before = list(self._requests)
         descriptors = self._descriptors()
         by_port: dict[str, list[ConnectionState]] = {port: [] for port in self._ports}
         now = self._clock()
         for line, (_, since) in descriptors.items():
-            by_port[line[2]].append(self._seen(line, since, now))
-        for port, seen in by_port.items():
-            self._open.labels(port).set(len(seen))
-            for line, reason in to_close(seen, self._limits, self._ports[port]).items():
+            by_port[line[2]].append(self._state(line, since, now))
+        for port, states in by_port.items():
+            self._open.labels(port).set(len(states))
+            for line, reason in to_close(states, self._limits, self._ports[port]).items():
                 descriptor, inode = descriptors[line][0]
-                self._sockets[inode] = None  # its owner will close it; it counts no more
+                self._sockets[inode] = None  # the server will close it; it is no longer counted
                 if _shut(descriptor, inode):
                     self._closed.labels(reason).inc()
         for line in before:
             if line not in descriptors:
                 self._requests.pop(line, None)
 
-    def _seen(self, line: Line, since: float, now: float) -> ConnectionState:
-        asked = self._requests.get(line)
+    def _state(self, line: Line, since: float, now: float) -> ConnectionState:
+        counts = self._requests.get(line)
         return ConnectionState(
             line=line,
             age=now - since,
-            quiet=now - max(since, asked.last if asked else 0.0),
-            running=bool(asked and asked.running),
-            asked=asked is not None,
+            quiet=now - max(since, counts.last if counts else 0.0),
+            running=bool(counts and counts.running),
+            requested=counts is not None,
         )
 
     def _descriptors(self) -> dict[Line, tuple[tuple[int, int], float]]:
-        """Callers' connections: descriptor and inode of each, and since when it has been known."""
+        """Returns descriptor and inode of each caller's connection, and when it was first seen."""
         found: dict[Line, tuple[tuple[int, int], float]] = {}
         sockets: dict[int, tuple[Line, float] | None] = {}
         before = self._sockets
-        for descriptor in map(int, os.listdir(_DESCRIPTORS)):  # noqa: PTH208 - paths take longer than all the rest
+        for descriptor in map(int, os.listdir(_DESCRIPTORS)):  # noqa: PTH208 - Path objects would take most of the time
             try:
                 status = os.fstat(descriptor)
                 if not stat.S_ISSOCK(status.st_mode):
                     continue
                 inode = status.st_ino
                 known = before[inode] if inode in before else self._identify(descriptor, inode)
-            except OSError:  # closed since
+            except OSError:  # closed in the meantime
                 continue
             sockets[inode] = known
             if known is not None:
@@ -209,7 +213,7 @@ class Connections:
         return found
 
     def _identify(self, descriptor: int, inode: int) -> tuple[Line, float] | None:
-        """Whose connection it is; None for a socket that is not a caller's. Raises OSError if it is already closed."""
+        """Returns the connection of a socket and the time; None if it is not a caller's. Raises OSError if closed."""
         with _duplicate(descriptor, inode) as duplicate:
             if duplicate.family not in (socket.AF_INET, socket.AF_INET6):
                 return None
@@ -218,30 +222,30 @@ class Connections:
                 return None
             try:
                 host, port = duplicate.getpeername()[:2]
-            except OSError:  # it listens, or its caller has left
+            except OSError:  # a listening socket, or a disconnected caller
                 return None
             return (host, str(port), here), self._clock()
 
 
 @contextlib.contextmanager
 def _duplicate(descriptor: int, inode: int) -> Generator[socket.socket]:
-    """Duplicate a socket of the server. A descriptor may be another file by now, so the inode is checked again."""
+    """Yield a duplicate of a server's socket. Raises OSError if the descriptor now refers to another file."""
     copy = os.dup(descriptor)
     try:
         duplicate = socket.socket(fileno=copy)
-    except OSError:  # no socket any more
+    except OSError:  # no longer a socket
         os.close(copy)
         raise
     try:
         if os.fstat(duplicate.fileno()).st_ino != inode:
-            raise OSError("the descriptor names another file by now")
+            raise OSError("the descriptor refers to another file")
         yield duplicate
     finally:
         duplicate.close()
 
 
 def _shut(descriptor: int, inode: int) -> bool:
-    """Shut down a connection; the server will close it. False if it had already ended."""
+    """Shut down a connection, which the server then closes. Returns False if it had already ended."""
     try:
         with _duplicate(descriptor, inode) as duplicate:
             duplicate.shutdown(socket.SHUT_RDWR)

@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from serving.problems import UNREADABLE, WRONG_TYPE, Problem
 
 _PIECE = 256 * 1024
-"""The most bytes decompressed at once, so that an excessive body is refused before it is in memory."""
+"""Maximum bytes decompressed at a time, so that a body beyond the limit is refused before it is in memory."""
 
 _GZIP_OR_ZLIB, _RAW = 32 + zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 class Identity:
-    """A body as it is."""
+    """A body without compression."""
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
-        """The chunk itself."""
+        """Yield the chunk."""
         yield chunk
 
     def end(self) -> None:
-        """Nothing can be missing."""
+        """Do nothing: any length is complete."""
 
 
 class Compressed:
@@ -30,7 +30,7 @@ class Compressed:
         self._head: bytes | None = b""
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
-        """What the chunk becomes, at most 256 KiB at a time."""
+        """Yield the decompressed chunk in pieces of at most 256 KiB. Raises `Problem` (422)."""
         if self._head is not None:
             chunk = self._head + chunk
             if len(chunk) < 2:
@@ -39,7 +39,7 @@ class Compressed:
             self._head, self._decoder = None, zlib.decompressobj(_frame(chunk))
         while chunk:
             if self._decoder.eof:
-                raise _broken("it goes on after its end")
+                raise _broken("data follows its end")
             try:
                 yield self._decoder.decompress(chunk, _PIECE)
             except zlib.error as error:
@@ -47,19 +47,19 @@ class Compressed:
             chunk = self._decoder.unconsumed_tail or self._decoder.unused_data
 
     def end(self) -> None:
-        """Check that the compressed data is complete."""
+        """Raise `Problem` (422) if the compressed data is incomplete."""
         if not self._decoder.eof:
-            raise _broken("it is cut off")
+            raise _broken("it is truncated")
 
 
 def _frame(head: bytes) -> int:
-    """Choose by the first two bytes: some clients send `deflate` as raw data, without zlib's header."""
+    """Returns zlib's window bits for the first two bytes: some clients send `deflate` without zlib's header."""
     framed = head.startswith(b"\x1f\x8b") or (head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2]) % 31 == 0)
     return _GZIP_OR_ZLIB if framed else _RAW
 
 
 def decoder(header: str | None) -> Identity | Compressed:
-    """Choose by the header's value. Raises `Problem` (415) for unsupported codings, and for several."""
+    """Returns the decoder for a Content-Encoding. Raises `Problem` (415) for an unsupported coding, or several."""
     coding = (header or "identity").strip().lower()
     if coding == "identity":
         return Identity()
@@ -67,7 +67,7 @@ def decoder(header: str | None) -> Identity | Compressed:
         return Compressed()
     raise Problem(
         WRONG_TYPE,
-        f"The Content-Encoding is {coding[:64]!r}; send gzip, deflate, or the body as it is.",
+        f"The Content-Encoding is {coding[:64]!r}; send gzip, deflate, or an uncompressed body.",
         headers={"accept-encoding": "gzip, deflate, identity"},
     )
 

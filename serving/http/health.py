@@ -1,4 +1,4 @@
-"""State of the endpoint: for load balancers, operators and Prometheus."""
+"""State of the endpoint for load balancers, operators and Prometheus."""
 
 import math
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from serving.release.live import Live
 from serving.telemetry import Metrics
 
 _NOT_FOR_CALLERS = frozenset({"note", "despite"})
-"""Of a certificate: what colleagues write to each other."""
+"""Fields of a certificate with internal remarks."""
 
 
 class ServedModel(TypedDict):
-    """What this process serves, and why not what the channel names."""
+    """The active version of this process, and why it is not the channel's, if it is not."""
 
     name: str
     version: int | None
@@ -33,7 +33,7 @@ class ServedModel(TypedDict):
     entry: Annotated[int | None, msgspec.Meta(description="Number of the active channel entry")]
     refused: Annotated[
         dict[str, Any] | None,
-        msgspec.Meta(description="The channel's last entry, if what it names is not served here, and why"),
+        msgspec.Meta(description="The channel's last entry if its version is not served here, and why"),
     ]
     experiment: Annotated[
         dict[str, Any] | None,
@@ -43,22 +43,24 @@ class ServedModel(TypedDict):
     labels: list[str]
     decision: Annotated[
         DecisionRule | None,
-        msgspec.Meta(description=f"{THRESHOLD} Null where the likeliest class is the answer."),
+        msgspec.Meta(description=f"{THRESHOLD} Null if the answer is the most probable class."),
     ]
     abstention: Annotated[
-        AbstentionRecord | None, msgspec.Meta(description="When this version abstains; null where it cannot")
+        AbstentionRecord | None, msgspec.Meta(description="When this version abstains; null if it cannot")
     ]
     certificate: Annotated[
         dict[str, Any] | None,
-        msgspec.Meta(description="Until when the version is certified, whether that is over; with an API key, by whom"),
+        msgspec.Meta(
+            description="Until when the version is certified, whether it has expired; with an API key, also by whom"
+        ),
     ]
-    providers: Annotated[list[str], msgspec.Meta(description="What the model computes on")]
-    providers_wanted: Annotated[list[str], msgspec.Meta(description="What it was wanted to compute on")]
+    providers: Annotated[list[str], msgspec.Meta(description="Execution providers in use")]
+    providers_wanted: Annotated[list[str], msgspec.Meta(description="Requested execution providers")]
     api_keys: ApiKeysState
 
 
 class HealthApi:
-    """Everything here answers without a thread of the pool, so it answers under full load too."""
+    """Routes that need no worker thread, and so respond under full load too."""
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class HealthApi:
         name: str,
         channel: str,
         instance: str,
-        door: ApiKeyAuth,
+        auth: ApiKeyAuth,
         providers: tuple[str, ...],
         clock: Callable[[], datetime],
     ) -> None:
@@ -77,31 +79,31 @@ class HealthApi:
         self._name = name
         self._channel = channel
         self._instance = instance
-        self._door = door
+        self._auth = auth
         self._providers = providers
         self._clock = clock
 
     async def live(self, _request: Request) -> Response:
-        """Answer `GET /healthz/live`: the process runs."""
+        """Answer `GET /healthz/live`: 200 while the process runs."""
         return JSONResponse({"live": True})
 
     async def ready(self, _request: Request) -> Response:
-        """Answer `GET /healthz/ready`: a verified version has answered its probes and callers are welcome."""
+        """Answer `GET /healthz/ready`: 200 if a verified version is active and the endpoint accepts requests."""
         if self._live.draining:
             raise Problem(NOT_READY, "The endpoint is shutting down: it finishes running requests.", retry_after=2)
         if self._live.deployed is None:
-            raise Problem(NOT_READY, self._live.excuse, retry_after=2)
+            raise Problem(NOT_READY, self._live.not_ready_reason, retry_after=2)
         return JSONResponse({"ready": True})
 
     async def in_service(self, _request: Request) -> Response:
-        """Answer `GET /healthz/in-service`: callers should come here, and this instance should stay."""
+        """Answer `GET /healthz/in-service`: 200 if load balancers should keep this instance."""
         if not self._live.in_service:
             draining = "The endpoint is shutting down: it finishes running requests."
-            raise Problem(NOT_READY, draining if self._live.draining else self._live.excuse, retry_after=2)
+            raise Problem(NOT_READY, draining if self._live.draining else self._live.not_ready_reason, retry_after=2)
         return JSONResponse({"in_service": True})
 
     async def model(self, request: Request) -> Response:
-        """Answer `GET /v1/model`: what this process really serves, and who certified it to callers with a key."""
+        """Answer `GET /v1/model`: the active version; personal fields only for callers with a valid key."""
         current = self._live.deployed
         refused, challenge = self._live.refused, self._live.challenge
         served: ServedModel = {
@@ -119,9 +121,9 @@ class HealthApi:
             "certificate": self._certificate(current.model) if current else None,
             "providers": list(current.model.session.providers) if current else [],
             "providers_wanted": list(self._providers),
-            "api_keys": self._door.to_json(),
+            "api_keys": self._auth.to_json(),
         }
-        document = served if self._door.knows(request.headers) else without_personal_fields(served)
+        document = served if self._auth.has_valid_key(request.headers) else without_personal_fields(served)
         return JSONResponse(document, headers={"cache-control": "no-store"})
 
     async def metrics(self, _request: Request) -> Response:

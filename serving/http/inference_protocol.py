@@ -1,4 +1,4 @@
-"""Open Inference Protocol v2 over REST: what KServe's, Triton's and MLServer's clients speak."""
+"""Open Inference Protocol v2 over REST, for clients of KServe, Triton and MLServer."""
 
 from dataclasses import asdict, dataclass
 
@@ -22,7 +22,7 @@ _JSON_LENGTH = "inference-header-content-length"
 
 @dataclass(frozen=True, kw_only=True)
 class TensorKind:
-    """What a tensor of the model is called and looks like; -1 is any length."""
+    """Name, datatype and shape of a tensor; -1 is any length."""
 
     name: str
     datatype: str
@@ -31,7 +31,7 @@ class TensorKind:
 
 @dataclass(frozen=True, kw_only=True)
 class Interface:
-    """The protocol's metadata of a model."""
+    """A model's metadata in the protocol."""
 
     versions: list[str]
     platform: str
@@ -57,7 +57,7 @@ def describe(model: LoadedModel) -> Interface:
 
 
 class InferenceProtocolApi:
-    """The protocol's addresses. One model is served: the active one."""
+    """The protocol's routes. They serve one model, in its active version."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class InferenceProtocolApi:
         workers: Workers,
         name: str,
         batch: int,
-        door: ApiKeyAuth,
+        auth: ApiKeyAuth,
         recorder: Recorder | None = None,
     ) -> None:
         """If `recorder` is None, predictions are not recorded."""
@@ -76,7 +76,7 @@ class InferenceProtocolApi:
         self._workers = workers
         self._name = name
         self._batch = batch
-        self._door = door
+        self._auth = auth
         self._recorder = recorder
 
     async def server(self, _request: Request) -> Response:
@@ -95,12 +95,12 @@ class InferenceProtocolApi:
 
     async def model_ready(self, request: Request) -> Response:
         """Answer `GET /v2/models/{model}/ready`."""
-        self._asked_for(request)
+        self._requested(request)
         return await self.server_ready(request)
 
     async def model(self, request: Request) -> Response:
         """Answer `GET /v2/models/{model}`."""
-        model = self._asked_for(request).model
+        model = self._requested(request).model
         return JSONResponse(
             {
                 "name": self._name,
@@ -116,29 +116,29 @@ class InferenceProtocolApi:
 
     async def infer(self, request: Request) -> Response:
         """Answer `POST /v2/models/{model}/infer`."""
-        self._asked_for(request)
+        self._requested(request)
         length = _json_length(request)
         async with self._bodies.read(request) as body:
-            answer, header_length, images = await self._workers.run(
+            content, header_length, images = await self._workers.run(
                 peer_of(self._workers, request), self._infer, request, body, length
             )
-        self._door.charge(request.state.caller, images)
+        self._auth.charge(request.state.caller, images)
         if header_length is None:
-            return Response(answer, media_type="application/json")
+            return Response(content, media_type="application/json")
         headers = {_JSON_LENGTH: str(header_length)}
-        return Response(answer, media_type="application/octet-stream", headers=headers)
+        return Response(content, media_type="application/octet-stream", headers=headers)
 
     def _infer(self, request: Request, body: bytes, header_length: int | None) -> tuple[bytes, int | None, int]:
-        current = self._asked_for(request)
+        current = self._requested(request)
         session = current.model.session
         tensors = read_request(body, header_length, size=session.size, batch=self._batch, known=session.output_names)
         recording = recording_of(self._recorder, request) if self._recorder else None
         outputs = answer_tensors(tensors.images, tensors.outputs, current, recording)
-        answer = write_response(tensors, outputs, model=self._name, version=str(current.model.version.number))
-        return *answer, len(tensors.images)
+        content = write_response(tensors, outputs, model=self._name, version=str(current.model.version.number))
+        return *content, len(tensors.images)
 
-    def _asked_for(self, request: Request) -> Deployed:
-        """Returns the active version, if it is what the address names. Raises `Problem` (404, 503)."""
+    def _requested(self, request: Request) -> Deployed:
+        """Returns the active version if the path names it. Raises `Problem` (404, 503)."""
         name: str = request.path_params["model"]
         if name != self._name:
             raise Problem(NOT_FOUND, f"This endpoint serves model {self._name!r}, not {name!r}.")

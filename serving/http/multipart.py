@@ -1,4 +1,4 @@
-"""Photos in a `multipart/form-data` body (RFC 7578), without files on disk: the body is in memory already."""
+"""Photos in a `multipart/form-data` body (RFC 7578), which is in memory: no temporary files."""
 
 from dataclasses import dataclass, field
 
@@ -19,21 +19,21 @@ class _Part:
 
     @property
     def file_name(self) -> bytes | None:
-        """What the caller calls the file; None for a part that is none."""
+        """File name of the part; None if it is not a file."""
         _, options = parse_options_header(self.headers.get(b"content-disposition", b""))
         return options.get(b"filename")
 
 
 @dataclass(frozen=True)
 class SentPhoto:
-    """A photo of a form, and its name."""
+    """A photo of a form, with its file name."""
 
     name: str
     content: bytes
 
 
 class _Form:
-    """Collects what the parser calls out."""
+    """Collects the parts of a form from the parser's callbacks."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -61,7 +61,7 @@ class _Form:
 
 
 def photo_of(body: bytes, content_type: str) -> bytes:
-    """Returns the content of the one part that has a file name. Raises `Problem` (422)."""
+    """Returns the content of the only part with a file name. Raises `Problem` (422)."""
     photos = _files(body, content_type, most_parts=OTHER_PARTS)
     if len(photos) != 1:
         raise Problem(UNREADABLE, f"The form has {len(photos)} parts with a file name; send exactly one photo.")
@@ -69,7 +69,7 @@ def photo_of(body: bytes, content_type: str) -> bytes:
 
 
 def photos_of(body: bytes, content_type: str, *, most: int) -> list[SentPhoto]:
-    """Returns all parts that have a file name, in their order. Raises `Problem` (422, 413 for more than `most`)."""
+    """Returns all parts with a file name, in order. Raises `Problem` (422; 413 for more than `most`)."""
     photos = _files(body, content_type, most_parts=most + OTHER_PARTS)
     if not photos:
         raise Problem(UNREADABLE, "The form has no part with a file name; send at least one photo.")

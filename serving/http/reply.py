@@ -1,4 +1,4 @@
-"""The answer to one request: sent once, by the event loop or by the thread that made it."""
+"""The response to one request: sent once, by the event loop or by a worker thread."""
 
 import threading
 import time
@@ -11,37 +11,39 @@ type HeaderLines = Iterable[tuple[bytes, bytes]]
 
 
 class Reply:
-    """Sends an answer with the header lines that every answer has; a second answer is not sent.
+    """Sends a response with the common header lines; a second response is dropped.
 
-    `send` of the server acts when it is called, in any thread, and not when its result is awaited: Granian's does.
+    Requires a server whose `send` acts when it is called, from any thread, not when it is awaited, such as Granian's.
     """
 
-    def __init__(self, send: Send, *, every_answer: Callable[[], HeaderLines], sending: Callable[[int], None]) -> None:
-        """`sending` is called with the status just before an answer of `send_now` is on its way."""
+    def __init__(
+        self, send: Send, *, common_headers: Callable[[], HeaderLines], sending: Callable[[int], None]
+    ) -> None:
+        """`sending` is called with the status just before `send_now` sends a response."""
         self._send = send
-        self._every_answer = every_answer
+        self._common_headers = common_headers
         self._sending = sending
         self._lock = threading.Lock()
         self._sent_by_thread = False
         self.began = time.perf_counter()
         self.status = 0
-        """0 as long as nothing was sent."""
+        """0 until a response is sent."""
 
     async def send(self, message: Message) -> None:
-        """Send a part of an answer: `send` of ASGI, for the event loop."""
+        """Send a part of a response; this is ASGI's `send`, for the event loop."""
         with self._lock:
             if self._sent_by_thread:
-                return  # it came just before the time was up
+                return  # the worker responded just before the timeout
             if message["type"] == "http.response.start":
                 self.status = message["status"]
-                message["headers"] = [*message["headers"], *self._every_answer()]
+                message["headers"] = [*message["headers"], *self._common_headers()]
             sent = self._send(message)
         await sent
 
     def send_now(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """Send a whole answer from any thread but the event loop's. False if there was one already."""
+        """Send a complete response from a worker thread. Returns False if one was already sent."""
         lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        lines += [(b"content-length", b"%d" % len(body)), *self._every_answer()]
+        lines += [(b"content-length", b"%d" % len(body)), *self._common_headers()]
         with self._lock:
             if self.status:
                 return False
@@ -54,7 +56,7 @@ class Reply:
 
 
 class Sent(Response):
-    """Stands for an answer that `Reply.send_now` has sent."""
+    """Placeholder for a response that `Reply.send_now` has sent."""
 
     async def __call__(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
         """Send nothing."""

@@ -1,4 +1,4 @@
-"""Outermost middleware of every request: its id, metrics and error handling."""
+"""Outermost middleware: request id, metrics and error handling."""
 
 import logging
 import random
@@ -24,13 +24,13 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _HOST = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+")
 """RFC 3986, section 3.2: host and port."""
 
-_EVERY_ANSWER = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+_COMMON_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
 
 class IndexedHeaders(Headers):
-    """Headers that are looked up in a dictionary: Starlette compares all of them each time.
+    """Headers with lookup by dictionary; Starlette searches a list each time.
 
-    The first of several headers with the same name counts, as in Starlette. ASGI has names in lower case.
+    Of several headers with the same name the first one counts, as in Starlette. ASGI has names in lower case.
     """
 
     def __init__(self, *, scope: Scope) -> None:
@@ -52,7 +52,7 @@ class IndexedHeaders(Headers):
 
 
 class IndexedRequest(Request):
-    """A request whose headers are looked up quickly."""
+    """A request with `IndexedHeaders`."""
 
     @property
     def headers(self) -> Headers:
@@ -64,7 +64,7 @@ class IndexedRequest(Request):
 
 
 class RequestMiddleware:
-    """ASGI middleware around the whole application. `connections` None: nobody watches them."""
+    """ASGI middleware around the application. If `connections` is None, they are not counted."""
 
     def __init__(self, app: ASGIApp, *, live: Live, metrics: Metrics, connections: Connections | None = None) -> None:
         self.app = app
@@ -86,7 +86,7 @@ class RequestMiddleware:
             counted = True
             self._metrics.count(_route(scope), status, time.perf_counter() - reply.began)
 
-        reply = Reply(send, every_answer=lambda: self._marks(request_id), sending=count)
+        reply = Reply(send, common_headers=lambda: self._headers(request_id), sending=count)
         scope.setdefault("state", {}).update(request_id=request_id, reply=reply)
         self._metrics.running += 1
         line = _line(scope) if self._connections else None
@@ -107,24 +107,24 @@ class RequestMiddleware:
             if not counted:
                 count(reply.status)
 
-    def _marks(self, request_id: str) -> list[tuple[bytes, bytes]]:
-        marks = [(b"x-request-id", request_id.encode()), *_EVERY_ANSWER]
-        return [*marks, (b"connection", b"close")] if self._live.draining else marks
+    def _headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
+        headers = [(b"x-request-id", request_id.encode()), *_COMMON_HEADERS]
+        return [*headers, (b"connection", b"close")] if self._live.draining else headers
 
 
 def request_id_of(given: str | None) -> str:
-    """Keep the caller's id where it is harmless to log and send back; otherwise make one.
+    """Returns the caller's id if it is safe to log and send back, otherwise a new one.
 
-    An id is not secret, and to ask the system for random bytes would let go of Python's lock at each request.
+    An id is not secret, and reading random bytes from the system would release Python's lock at each request.
     """
     return given if given is not None and _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 
 def wrong_host(scope: Scope) -> str | None:
-    """Returns what is wrong with the Host header, which proxies may interpret differently.
+    """Returns what is wrong with the Host header, which proxies may interpret differently; None if it is valid.
 
-    RFC 9112, section 3.2: there is one, with a valid value, in every request of HTTP/1.1. Granian makes an empty one
-    where there is none.
+    RFC 9112, section 3.2: an HTTP/1.1 request has exactly one, with a valid value. Granian adds an empty one if it is
+    missing.
     """
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if len(hosts) > 1:
@@ -137,12 +137,12 @@ def wrong_host(scope: Scope) -> str | None:
 
 
 def _line(scope: Scope) -> Line | None:
-    """Name the connection that a request came over."""
+    """Returns the connection of a request; None if the server does not report it."""
     client, server = scope.get("client"), scope.get("server")
     return (client[0], str(client[1]), str(server[1])) if client and server else None
 
 
 def _route(scope: Scope) -> str:
-    """Name the route, not the address: addresses are without number and would fill the memory as metrics."""
+    """Returns the route, not the path: as labels of metrics, arbitrary paths would fill the memory."""
     route = scope.get("route")
     return route.path if isinstance(route, Route) else "none"

@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol v2, as JSON numbers or as binary data behind the JSON.
+"""Tensors of the Open Inference Protocol v2, as JSON numbers or as binary data after the JSON.
 
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
@@ -19,7 +19,7 @@ DATATYPES: Final[Mapping[str, Literal["UINT8", "FP32"]]] = {"uint8": "UINT8", "f
 
 
 class Tensor(TypedDict):
-    """A tensor in JSON. Without `data` its values are binary, and `parameters` say how many bytes."""
+    """A tensor in JSON. Without `data` its values are binary, with their size in `parameters`."""
 
     name: str
     datatype: Literal["UINT8", "FP32"]
@@ -29,13 +29,13 @@ class Tensor(TypedDict):
 
 
 class RequestedOutput(TypedDict):
-    """An output that a caller wants."""
+    """A requested output."""
 
     name: str
 
 
 class InferRequest(TypedDict):
-    """The JSON of a request."""
+    """The JSON of an inference request."""
 
     id: NotRequired[str]
     inputs: Annotated[list[Tensor], msgspec.Meta(min_length=1, max_length=1)]
@@ -44,7 +44,7 @@ class InferRequest(TypedDict):
 
 
 class InferResponse(TypedDict):
-    """The JSON of an answer."""
+    """The JSON of an inference response."""
 
     model_name: str
     model_version: str
@@ -54,7 +54,7 @@ class InferResponse(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class TensorRequest:
-    """A request: images, and the outputs to return, each in its form."""
+    """A parsed request: images [N, size, size, 3] (uint8), requested outputs, and which of them as binary data."""
 
     id: str | None
     images: Pixels
@@ -65,29 +65,29 @@ class TensorRequest:
 def read_request(
     body: bytes, header_length: int | None, *, size: int, batch: int, known: tuple[str, ...] = OUTPUTS
 ) -> TensorRequest:
-    """Understand the body of an infer request. Raises `Problem` (422, 413).
+    """Parse the body of an infer request. Raises `Problem` (422, 413).
 
-    `header_length` is how many bytes of the body are JSON; the rest is binary tensor data. None: all of it is JSON.
+    The first `header_length` bytes are JSON, the rest is binary tensor data; None: the whole body is JSON.
     """
     if header_length is not None and header_length > len(body):
         raise _broken(f"Inference-Header-Content-Length is {header_length}, the body has {len(body)} bytes")
     document = _object(_json(body if header_length is None else body[:header_length]), "the request")
     binary = b"" if header_length is None else body[header_length:]
-    return understand(document, binary, size=size, batch=batch, known=known)
+    return parse(document, binary, size=size, batch=batch, known=known)
 
 
-def understand(
+def parse(
     document: Mapping[str, Any], binary: bytes, *, size: int, batch: int, known: tuple[str, ...] = OUTPUTS
 ) -> TensorRequest:
-    """Understand a request that is JSON no longer; `binary` is its tensor data. Raises `Problem` (422, 413).
+    """Parse the decoded JSON of a request with its `binary` tensor data. Raises `Problem` (422, 413).
 
-    `known` are the outputs that may be requested; a request that names none gets `OUTPUTS`.
+    `known` are the outputs that may be requested; a request without outputs gets `OUTPUTS`.
     """
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or len(cast("list[Any]", inputs)) != 1:
         raise _broken("`inputs` must be a list of one tensor")
     tensor = _object(cast("list[Any]", inputs)[0], "the input")
-    outputs, as_binary = _wanted(document, known)
+    outputs, as_binary = _requested_outputs(document, known)
     name = document.get("id")
     return TensorRequest(
         id=name if isinstance(name, str) else None,
@@ -100,7 +100,7 @@ def understand(
 def write_response(
     request: TensorRequest, outputs: Mapping[str, Scores], *, model: str, version: str
 ) -> tuple[bytes, int | None]:
-    """Returns the body of the answer, and how much of it is JSON where binary data follows."""
+    """Returns the body of the response, and the length of its JSON if binary data follows, else None."""
     tensors: list[Tensor] = []
     tail: list[bytes] = []
     for name in request.outputs:
@@ -145,24 +145,24 @@ def _bytes(binary: bytes, announced: object) -> Pixels:
 
 
 def _numbers(data: object) -> Pixels:
-    """Flat or nested lists of whole numbers from 0 to 255."""
+    """Returns the values of flat or nested lists of integers from 0 to 255. Raises `Problem` (422)."""
     try:
         values = np.asarray(data)
     except (ValueError, OverflowError):
         raise _broken("`data` must be a list of numbers, flat or evenly nested") from None
     if values.dtype.kind not in "iu" or (values.size and (values.min() < 0 or values.max() > 255)):
-        raise _broken("`data` must contain whole numbers from 0 to 255")
+        raise _broken("`data` must contain integers from 0 to 255")
     return values.astype(np.uint8).ravel()
 
 
 def _shape(value: object) -> tuple[int, ...]:
     items = cast("Sequence[object]", value) if isinstance(value, list) else ()
     if not items or not all(type(item) is int and 0 <= item < 2**31 for item in items):
-        raise _broken("`shape` must be a list of whole numbers")
+        raise _broken("`shape` must be a list of non-negative integers")
     return tuple(cast("Sequence[int]", items))
 
 
-def _wanted(document: Mapping[str, Any], known: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+def _requested_outputs(document: Mapping[str, Any], known: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
     all_binary = _parameters(document).get("binary_data_output") is True
     requested = document.get("outputs") or [{"name": name} for name in OUTPUTS]
     if not isinstance(requested, list):
@@ -173,7 +173,7 @@ def _wanted(document: Mapping[str, Any], known: tuple[str, ...]) -> tuple[tuple[
         output = _object(item, "an output")
         name = output.get("name")
         if name not in known or name in names:
-            raise _broken(f"each of `outputs` has to be another of {', '.join(known)}; met {name!r}")
+            raise _broken(f"`outputs` must be different ones of {', '.join(known)}; found {name!r}")
         names.append(name)
         if _parameters(output).get("binary_data", all_binary) is True:
             binary.add(name)
@@ -184,11 +184,11 @@ def _json(text: bytes) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise _broken("it is not JSON") from None
+        raise _broken("the body is not valid JSON") from None
 
 
 def _parameters(of: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters of a request or a tensor. `null` counts as absent: clients write what they have not set so."""
+    """Returns the parameters of a request or a tensor. Some clients send `null` if they have none."""
     found = of.get("parameters")
     return {} if found is None else _object(found, "`parameters`")
 

@@ -1,4 +1,4 @@
-"""The threads that decode and infer, and the queue before them: short, and shared fairly between callers."""
+"""Worker threads for decoding and inference, with a bounded queue that callers share fairly."""
 
 import asyncio
 import functools
@@ -23,9 +23,9 @@ class _Task:
     peer: str
     work: Callable[[], Any]
     own_place: bool
-    """Whether its place is given back with it; one that several tasks share cannot be taken away."""
+    """Whether its place is released when it ends; a place shared by several tasks cannot be revoked."""
     answers: bool
-    """Whether it sends the response itself, so that nothing waits for its end."""
+    """Whether it sends the response itself, so that the event loop need not be woken when it ends."""
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[Any]
     waiting: bool = True
@@ -36,7 +36,7 @@ class _Task:
     def settle(self) -> None:
         """Deliver the result to the waiting request. For the event loop."""
         if self.done.done():
-            return  # its caller has left, or the time was up
+            return  # the caller has disconnected, or the timeout has passed
         if self.error is None:
             self.done.set_result(self.result)
         else:
@@ -44,19 +44,18 @@ class _Task:
 
 
 class Workers:
-    """A thread a core. Decoding and inference release Python's lock, so the threads really run side by side.
+    """Runs tasks on `threads` threads. Decoding and inference release Python's lock, so they run in parallel.
 
-    Callers are served in turns, one piece of work each. A request beyond `threads + queue` is refused at once, for it
-    would wait longer than its caller does; but if another caller has more requests waiting, the newest of these
-    is refused instead (longest queue drop: McKenney, "Stochastic Fairness Queueing", 1990). So nobody
-    fills the queue for others. Work that is not done within `seconds` is given up: it leaves the queue, or its answer
-    is dropped; a thread cannot be stopped.
+    Callers are served in turns, one task each. A request beyond `threads + queue` is refused immediately; but if
+    another caller has more requests waiting, the newest of these is refused instead (longest queue drop: McKenney,
+    "Stochastic Fairness Queueing", 1990), so no caller can fill the queue. A task that takes longer than `seconds`
+    times out: it leaves the queue, or its response is dropped, since a running thread cannot be stopped.
     """
 
     def __init__(
         self, *, threads: int, queue: int, seconds: float = Limits.answer_seconds, shares: bool = True
     ) -> None:
-        """`shares`: whether callers are distinguished by address; behind a load balancer only by key."""
+        """`shares`: whether callers are distinguished by address, or, behind a load balancer, only by key."""
         self.threads = threads
         self._seconds = seconds
         self._shares = shares
@@ -65,17 +64,17 @@ class Workers:
         self._held: Counter[str] = Counter()
         """Places of each caller, running or waiting."""
         self._waiting: dict[str, deque[_Task]] = {}
-        """What each caller waits for, the caller whose turn is next first."""
+        """Waiting tasks by caller; the next caller is the first."""
         self._lock = threading.Lock()
         self._turns: SimpleQueue[bool] = SimpleQueue()
-        """True for each task; whose it will be is decided when a thread is free. False ends a thread."""
+        """True for each task, which is chosen when a thread is free. False ends a thread."""
         self._answered: deque[_Task] = deque()
-        """Tasks that have answered, and whose requests have not ended yet."""
+        """Tasks that have sent their response, and whose requests have not ended yet."""
         self._threads: list[threading.Thread] = []
 
     @property
     def taken(self) -> int:
-        """Requests running or waiting now."""
+        """Number of requests running or waiting."""
         return self._taken
 
     def peer(self, caller: Caller | None, host: str | None) -> str:
@@ -85,38 +84,38 @@ class Workers:
         return peer_of(host) if self._shares and host else ""
 
     async def run[**P, T](self, peer: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work` on a thread and wait for it. Raises `Problem` (503) when all places are taken or time is up."""
-        self._take(peer)
+        """Run `work` on a thread. Returns its result. Raises `Problem` (503) if all places are taken, or on timeout."""
+        self._reserve(peer)
         return await self._in_time(self._submit(peer, functools.partial(work, *args, **kwargs)))
 
     async def answer[**P](self, peer: str, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """As `run`, for work that sends its caller's answer itself.
+        """Like `run`, for work that sends the response itself.
 
-        Its end then concerns nobody but the request: the event loop hears of it with the next request, or when none
-        waits for a thread, and is not woken for each.
+        The event loop is not woken at the end of each task: it ends such requests with the next submitted task, or when
+        the queue is empty.
         """
-        self._take(peer)
+        self._reserve(peer)
         await self._in_time(self._submit(peer, functools.partial(work, *args, **kwargs), answers=True))
 
     @contextmanager
     def place(self, peer: str) -> Generator[None]:
-        """Hold one place for several calls of `run_in_place`, one after the other. Raises `Problem` (503)."""
-        self._take(peer)
+        """Reserve a place for consecutive calls of `run_in_place`. Raises `Problem` (503) if all are taken."""
+        self._reserve(peer)
         try:
             yield
         finally:
             with self._lock:
-                self._give_back(peer)
+                self._release(peer)
 
     async def run_in_place[**P, T](self, peer: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work` on a thread in a place that is reserved already: it joins the queue, but is not refused.
+        """Run `work` on a thread in a reserved place: it waits in the queue, but is not refused. Returns its result.
 
-        Raises `Problem` (503) where it takes long.
+        Raises `Problem` (503) on timeout.
         """
         return await self._in_time(self._submit(peer, functools.partial(work, *args, **kwargs), own_place=False))
 
     def close(self) -> None:
-        """Begin nothing any more. What is begun is not waited for: its callers have gone, or had their time."""
+        """Cancel waiting tasks and end idle threads. Running tasks are not waited for: draining gave them time."""
         with self._lock:
             tasks = [task for tasks in self._waiting.values() for task in tasks]
         for task in tasks:
@@ -131,11 +130,11 @@ class Workers:
         with self._lock:
             self._waiting.setdefault(peer, deque()).append(task)
             if len(self._threads) < self.threads:
-                self._begin_thread()
+                self._start_thread()
         self._turns.put(True)
         return task
 
-    def _begin_thread(self) -> None:
+    def _start_thread(self) -> None:
         name = f"classify_{len(self._threads)}"
         self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
         self._threads[-1].start()
@@ -147,7 +146,7 @@ class Workers:
     def _run_next(self) -> None:
         with self._lock:
             if not self._waiting:
-                return  # refused since, or its caller left
+                return  # refused in the meantime, or the caller disconnected
             peer = next(iter(self._waiting))
             tasks = self._waiting.pop(peer)
             task = tasks.popleft()
@@ -156,26 +155,26 @@ class Workers:
                 self._waiting[peer] = tasks
         try:
             task.result = task.work()
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting request
             task.error = error
         answered = task.answers and task.error is None
         with self._lock:
             if answered:
                 self._answered.append(task)
             if task.own_place:
-                self._give_back(peer)
-            none_waits = not self._waiting
+                self._release(peer)
+            queue_empty = not self._waiting
         if not answered:
             _call(task.loop, task.settle)
-        if none_waits and self._answered:
+        if queue_empty and self._answered:
             _call(task.loop, self.settle)
 
     def settle(self) -> None:
-        """End the requests of the tasks that have answered. For the event loop."""
-        here = asyncio.get_running_loop()
+        """End the requests of tasks that have sent their response. For the event loop."""
+        running_loop = asyncio.get_running_loop()
         while self._answered:
             task = self._answered.popleft()
-            if task.loop is here:
+            if task.loop is running_loop:
                 task.settle()
             else:
                 _call(task.loop, task.settle)
@@ -185,14 +184,14 @@ class Workers:
             async with asyncio.timeout(self._seconds):
                 return await task.done
         except TimeoutError:
-            detail = f"No answer within {self._seconds:g} seconds. Retry after a moment."
+            detail = f"Not finished within {self._seconds:g} seconds. Retry after a moment."
             raise Problem(OVERLOADED, detail, retry_after=RETRY_AFTER_SECONDS) from None
         finally:
             if task.waiting:
                 self._leave(task)
 
     def _leave(self, task: _Task) -> None:
-        """Take a task out of the queue whose caller waits no more. One that runs keeps its place until it ends."""
+        """Remove a task from the queue after a timeout or disconnect. A running one keeps its place until it ends."""
         with self._lock:
             if task.waiting:
                 self._unqueue(task)
@@ -206,9 +205,9 @@ class Workers:
         if not tasks:
             del self._waiting[task.peer]
         if task.own_place:
-            self._give_back(task.peer)
+            self._release(task.peer)
 
-    def _take(self, peer: str) -> None:
+    def _reserve(self, peer: str) -> None:
         with self._lock:
             if self._taken == self._places:
                 refused = self._longest(peer)
@@ -221,7 +220,7 @@ class Workers:
             self._held[peer] += 1
 
     def _longest(self, peer: str) -> _Task | None:
-        """Find the newest request in the queue of the caller with the most places; None if `peer` has as many."""
+        """Returns the newest waiting task of the caller with the most places; None if `peer` has about as many."""
         droppable = {
             other: next((task for task in reversed(tasks) if task.own_place), None)
             for other, tasks in self._waiting.items()
@@ -234,7 +233,7 @@ class Workers:
         detail = f"{self._places} requests are running or waiting. Retry after a moment."
         return Problem(OVERLOADED, detail, retry_after=RETRY_AFTER_SECONDS)
 
-    def _give_back(self, peer: str) -> None:
+    def _release(self, peer: str) -> None:
         self._taken -= 1
         self._held[peer] -= 1
         if not self._held[peer]:
@@ -242,6 +241,6 @@ class Workers:
 
 
 def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], object]) -> None:
-    """Have the event loop call `what`; if the loop has ended, nothing waits for it."""
+    """Schedule `what` in the event loop; does nothing if the loop is closed."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(what)

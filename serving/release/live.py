@@ -78,7 +78,7 @@ class Live:
         return self.deployed is not None and not self.draining
 
     @property
-    def excuse(self) -> str:
+    def not_ready_reason(self) -> str:
         """Returns why no version is served, for callers."""
         why = self.refused.detail if self.refused else "Its channel may be empty."
         return f"This endpoint serves no version yet. {why}"

@@ -95,8 +95,8 @@ def _contradict(
 
 def _strange(model: LoadedModel, found: Prediction) -> bool:
     """Whether a version says that a photo is unlike those that it was trained on; False if it cannot say so."""
-    told = model.abstained(found)
-    return told is not None and found.strangeness is not None and told["answer"] == NEITHER
+    abstention = model.abstained(found)
+    return abstention is not None and found.strangeness is not None and abstention["answer"] == NEITHER
 
 
 def _ask(

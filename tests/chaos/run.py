@@ -113,14 +113,14 @@ def _start(site: Site, plan: Plan) -> list[str]:
     if plan.kind is Kind.JOB:
         return [_start_job(site, plan)]
     if Fault.TWO_STARTS not in plan.faults:
-        begun = [runs.start(site.target(), site.dataset)]
+        started = [runs.start(site.target(), site.dataset)]
     else:
         site.account.fill_lake(site.lake)
         key = manifest_key(site.dataset)
         body = site.store(site.lake).get(key)
         site.client("s3").put_object(Bucket=site.lake, Key=key, Body=body)
-        begun = _at_once([lambda: runs.start(site.target(), site.dataset)] * 2)
-    (name,) = {each.name for each in begun}
+        started = _at_once([lambda: runs.start(site.target(), site.dataset)] * 2)
+    (name,) = {each.name for each in started}
     return [_arn(site, "pipeline", name)]
 
 

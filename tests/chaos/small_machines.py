@@ -1,4 +1,4 @@
-"""The small machines of a run: the worker's own life and purposes, in threads instead of processes.
+"""The small machines of a run: the worker's own attempts and purposes, in threads instead of processes.
 
 What a thread does is what `python -m petpark.worker` does; the instance is real for EC2, and empty. A thread dies as a
 process would: at its next request, without a word. Endpoints are stand-ins that follow the registry's channels.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self, override
 
-from petpark.worker import life
+from petpark.worker.attempt import Attempt, Stop, run_attempt
 from petpark.worker.endings import Ending, of_error, of_result
 from petpark.worker.order import Order
 from petpark.worker.purposes import dispatch
@@ -113,9 +113,9 @@ class SmallMachines(threading.Thread):
             return
         self._seen.add(instance["InstanceId"])
         arguments = (instance["InstanceId"], tags[JOB_TAG], tags[ATTEMPT_TAG], stage)
-        threading.Thread(target=self._live, args=arguments, name=tags[ATTEMPT_TAG], daemon=True).start()
+        threading.Thread(target=self._run_attempt, args=arguments, name=tags[ATTEMPT_TAG], daemon=True).start()
 
-    def _live(self, instance: str, job: str, name: str, stage: Stage | None) -> None:
+    def _run_attempt(self, instance: str, job: str, name: str, stage: Stage | None) -> None:
         workspace = MortalStore(self.site.client("s3"), self.site.workspace)
 
         def die(moment: Moment) -> None:
@@ -124,10 +124,10 @@ class SmallMachines(threading.Thread):
 
         workspace.before = lambda: die(Moment.RESULT)
 
-        def taken_away() -> str | None:
+        def interruption() -> str | None:
             return None if stage is None else self.ask(stage, Moment.BOOT) or None
 
-        def work(order: Order, stop: life.Stop) -> Ending:
+        def work(order: Order, stop: Stop) -> Ending:
             if (ended := find_result(workspace, order.job)) is not None:
                 return of_result(ended)
             try:
@@ -139,18 +139,18 @@ class SmallMachines(threading.Thread):
             except Exception as error:
                 return of_error(order.job, error)
 
-        attempt = life.Attempt(
+        attempt = Attempt(
             job=job,
             name=name,
             instance=instance,
             workspace=workspace,
             tokens=MortalTokens(self.site.client("stepfunctions"), lambda: die(Moment.ANSWER)),
             heartbeat_seconds=self.heartbeat,
-            taken_away=taken_away,
+            interruption=interruption,
             report=lambda _event, _facts: None,
         )
         try:
-            life.live(attempt, work)
+            run_attempt(attempt, work)
         except Died:
             return
         except Exception as problem:

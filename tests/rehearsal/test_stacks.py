@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from petpark.jobs import execution_events, executions, submission
-from petpark.jobs.submission import EpochSeen, Finished
+from petpark.jobs.submission import EpochFinished, Finished
 from registry.gates import MODEL_GATES
 from registry.layout.jobs import JOB_TAG, epochs_prefix, job_prefix, job_spec_key
 from registry.layout.roles import Role
@@ -98,7 +98,7 @@ def run_to_its_end(environment: Environment, job: str, *, at_epoch: Callable[[],
     """Train `job` by the state machine; its version. `at_epoch` is called once, after the first epoch."""
     target, acted = environment.target("test"), at_epoch is None
     for event in execution_events.follow(target, executions.start_training(target, job), poll=0.5):
-        if at_epoch is not None and not acted and isinstance(event, EpochSeen):
+        if at_epoch is not None and not acted and isinstance(event, EpochFinished):
             acted = True
             at_epoch()
         if isinstance(event, Finished):

@@ -115,7 +115,7 @@ class Endpoint:
                 monotonic=lambda: park.seconds,
             )
             self.ring.refresh()
-        self.door = ApiKeyAuth(
+        self.auth = ApiKeyAuth(
             self.ring,
             required=api_keys == "required",
             metrics=self.metrics,
@@ -150,7 +150,7 @@ class Endpoint:
             live=self.live,
             metrics=self.metrics,
             workers=self.workers,
-            door=self.door,
+            auth=self.auth,
             bodies=self.bodies,
             shadow=self.shadow,
             view=RegistryView(

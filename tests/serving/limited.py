@@ -186,7 +186,7 @@ class Limited:
         with socket.create_connection((GOOD, port or self.port), TIMEOUT_SECONDS, source_address=(host, 0)) as line:
             yield line
 
-    def says(self, host: str, what: bytes, *, port: int = 0) -> tuple[int, bytes]:
+    def exchange(self, host: str, what: bytes, *, port: int = 0) -> tuple[int, bytes]:
         """Send it from `host`; the status (0: closed without one) and all that came back."""
         with self.line(host, port) as line:
             with suppress(ConnectionError):  # the answer may come before all is sent
@@ -252,7 +252,7 @@ class Limited:
             live=self._prepared.live,
             metrics=self.metrics,
             ring=self.ring,
-            open_promotion_service=_no_desk,
+            open_promotion_service=_no_promotion_service,
             stop=stop,
         )
 
@@ -306,7 +306,7 @@ class Forwarder:
                     threading.Thread(target=_pump, args=(source, to), daemon=True).start()
 
 
-def _no_desk(credentials: object) -> NoReturn:
+def _no_promotion_service(credentials: object) -> NoReturn:
     pytest.fail("nobody gets as far as this")
 
 

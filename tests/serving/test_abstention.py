@@ -42,8 +42,8 @@ def abstaining(limit=1.0, thresholds=0.0, *, output=True, body=None, probed=None
             probes = json.loads(files["probes.json"].read_text())
             for probe in probes:
                 pixels = decode(files[probe["photo"]].read_bytes(), SIZE)[np.newaxis]
-                told = float(Session(files["model.onnx"]).outputs(pixels, ("strangeness",))["strangeness"][0])
-                probe["strangeness"] = told + probed
+                message = float(Session(files["model.onnx"]).outputs(pixels, ("strangeness",))["strangeness"][0])
+                probe["strangeness"] = message + probed
             files["probes.json"].write_text(json.dumps(probes))
         files[ABSTENTION_FILE] = files["model.onnx"].with_name(ABSTENTION_FILE)
         files[ABSTENTION_FILE].write_bytes(record.to_json() if body is None else body)
@@ -53,22 +53,22 @@ def abstaining(limit=1.0, thresholds=0.0, *, output=True, body=None, probed=None
 
 def test_a_caller_who_asks_gets_the_classes_and_others_get_what_they_always_got(answering_by, make_photo):
     endpoint = answering_by(abstaining(thresholds=0.0))
-    usual, asked = endpoint.classify(make_photo()).json(), endpoint.classify(make_photo(), abstain="true").json()
-    told = asked.pop("abstention")
+    usual, arguments = endpoint.classify(make_photo()).json(), endpoint.classify(make_photo(), abstain="true").json()
+    output = arguments.pop("abstention")
     assert "abstention" not in usual
-    assert (asked["label"], asked["probabilities"]) == (usual["label"], usual["probabilities"])
-    assert told["answer"] == "cat or dog?"
-    assert told["classes"][0] == usual["label"]
-    assert told["coverage"] == 0.9
-    assert 0 <= told["strangeness"] <= 1
+    assert (arguments["label"], arguments["probabilities"]) == (usual["label"], usual["probabilities"])
+    assert output["answer"] == "cat or dog?"
+    assert output["classes"][0] == usual["label"]
+    assert output["coverage"] == 0.9
+    assert 0 <= output["strangeness"] <= 1
 
 
 def test_a_photo_beyond_the_limit_is_neither(answering_by, make_photo):
     endpoint = answering_by(abstaining(limit=0.0))
-    told = [endpoint.classify(make_photo(colour), abstain="1").json()["abstention"] for colour in ("red", "blue")]
-    assert {"neither"} == {one["answer"] for one in told if one["strangeness"] > 0}
-    assert any(one["strangeness"] > 0 for one in told)
-    assert all(one["classes"] == [] for one in told if one["strangeness"] > 0)
+    output = [endpoint.classify(make_photo(colour), abstain="1").json()["abstention"] for colour in ("red", "blue")]
+    assert {"neither"} == {one["answer"] for one in output if one["strangeness"] > 0}
+    assert any(one["strangeness"] > 0 for one in output)
+    assert all(one["classes"] == [] for one in output if one["strangeness"] > 0)
 
 
 def test_a_batch_abstains_photo_by_photo(answering_by, make_photo):
@@ -91,10 +91,10 @@ def test_the_documented_answers_are_the_real_ones(answering_by, make_photo, chan
     else:
         files = [("image" if path == "/v1/classify" else "photo", ("one.jpg", make_photo()))]
         answer = endpoint.http.post(f"{path}?abstain=true", files=files).json()
-        asked = [one["name"] for one in document["paths"][path]["post"]["parameters"]]
-        assert "abstain" in asked
-    told = [result["abstention"] for result in answer["results"]] if shape == "Batch" else [answer["abstention"]]
-    assert [one is None for one in told] == [change is None]
+        arguments = [one["name"] for one in document["paths"][path]["post"]["parameters"]]
+        assert "abstain" in arguments
+    output = [result["abstention"] for result in answer["results"]] if shape == "Batch" else [answer["abstention"]]
+    assert [one is None for one in output] == [change is None]
     schema = {"$ref": f"#/components/schemas/{shape}", "components": document["components"]}
     Draft202012Validator(schema).validate(answer)
     assert set(answer) <= set(document["components"]["schemas"][shape]["properties"])
@@ -115,8 +115,8 @@ def test_the_tensor_is_there_for_those_who_name_it(answering_by):
     assert described["parameters"]["abstention"]["grouped_by"] == "breed"
     shape = [1, *described["inputs"][0]["shape"][1:]]
     image = {"name": "image", "datatype": "UINT8", "shape": shape, "data": [7] * int(np.prod(shape))}
-    asked = {"inputs": [image], "outputs": [{"name": "strangeness"}]}
-    (output,) = endpoint.http.post("/v2/models/pets/infer", json=asked).json()["outputs"]
+    arguments = {"inputs": [image], "outputs": [{"name": "strangeness"}]}
+    (output,) = endpoint.http.post("/v2/models/pets/infer", json=arguments).json()["outputs"]
     assert output["shape"] == [1]
     usual = endpoint.http.post("/v2/models/pets/infer", json={"inputs": [image]}).json()["outputs"]
     assert [one["name"] for one in usual] == ["probabilities", "embedding", "activation_map"]
@@ -124,12 +124,14 @@ def test_the_tensor_is_there_for_those_who_name_it(answering_by):
 
 def test_grpc_has_the_tensor_too(answering_by):
     endpoint = answering_by(abstaining())
-    asked = request(images("red", "blue"), outputs=["strangeness"])
-    described, answer = ask(endpoint, ("ModelMetadata", pb.ModelMetadataRequest(name="pets")), ("ModelInfer", asked))
+    arguments = request(images("red", "blue"), outputs=["strangeness"])
+    described, answer = ask(
+        endpoint, ("ModelMetadata", pb.ModelMetadataRequest(name="pets")), ("ModelInfer", arguments)
+    )
     assert [list(one.shape) for one in described.outputs if one.name == "strangeness"] == [[-1]]
     session = endpoint.live.deployed.model.session
-    (told,) = numbers(answer).values()
-    assert told.tolist() == session.outputs(images("red", "blue"), ("strangeness",))["strangeness"].tolist()
+    (output,) = numbers(answer).values()
+    assert output.tolist() == session.outputs(images("red", "blue"), ("strangeness",))["strangeness"].tolist()
     (usual,) = ask(endpoint, ("ModelInfer", request(images("red"))))
     assert list(numbers(usual)) == ["probabilities", "embedding", "activation_map"]
 
@@ -170,10 +172,10 @@ def test_a_record_that_cannot_be_followed_is_refused(answering_by, change):
 
 @pytest.mark.parametrize(("answer", "seen"), [("neither", 0.0), ("dog", 0.95), (None, 0.95)])
 def test_a_camera_takes_neither_as_a_frame_without_visitors(answer, seen):
-    asked = []
+    requests = []
 
     def endpoint(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.query)
+        requests.append(request.url.query)
         probabilities = {"cat": 0.05, "dog": 0.95}
         return httpx.Response(
             200, json=DOG | {"probabilities": probabilities, "abstention": answer and {"answer": answer}}
@@ -182,5 +184,5 @@ def test_a_camera_takes_neither_as_a_frame_without_visitors(answer, seen):
     found = closed_later(Classifier("http://127.0.0.1:8080", transport=httpx.MockTransport(endpoint))).classify(
         b"photo"
     )
-    assert asked == [b"abstain=true"]
+    assert requests == [b"abstain=true"]
     assert found.probabilities["dog"] == seen

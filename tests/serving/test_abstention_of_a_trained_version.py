@@ -15,7 +15,7 @@ from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from registry.versions.abstention import ABSTENTION_FILE, NEITHER, Abstention
 from tests.serving.park import Park
-from tests.training.conftest import ASKER, TINY
+from tests.training.conftest import REQUESTER, TINY
 from training.dataset.index import read_index
 from training.dataset.ingest import ingest_from
 from training.dataset.manifest import Manifest, Photo, Split
@@ -63,8 +63,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
             breed = number % BREEDS
             key = f"{label}/{number}.jpg"
             (directory / "photos" / key).write_bytes(_photo(rng, colour, breed))
-            told = "" if label == "background" else f"{label} {breed}"
-            rows.append(f"{key},{label},camera-{label}-{number},{told}")
+            text = "" if label == "background" else f"{label} {breed}"
+            rows.append(f"{key},{label},camera-{label}-{number},{text}")
     lake, workspace = MemoryStore(), MemoryStore()
     index = read_index("index.csv", "\n".join(rows).encode(), ("breed",))
     ingestion = ingest_from(FolderSource(directory / "photos"), lake, seed=1, index=index)
@@ -77,7 +77,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     spec = JobSpec(
         dataset=ingestion.sha256,
         seed=1,
-        requested_by=ASKER,
+        requested_by=REQUESTER,
         hyper_parameters=replace(TINY, frozen=1, views=2),
         initial_weights=sha256_hex(weights),
     )
@@ -118,9 +118,9 @@ def test_photos_of_the_classes_are_kept_and_their_answers_hold_the_class(trained
     holds: list[bool] = []
     for label in ("cat", "dog"):
         for photo in trained.photos(label):
-            told = endpoint.classify(photo, abstain="true").json()["abstention"]
-            assert (told["answer"] == NEITHER) == (told["classes"] == [])
-            holds.append(label in told["classes"])
+            output = endpoint.classify(photo, abstain="true").json()["abstention"]
+            assert (output["answer"] == NEITHER) == (output["classes"] == [])
+            holds.append(label in output["classes"])
     assert len(holds) > 15
     assert np.mean(holds) >= 0.8
 
@@ -128,7 +128,7 @@ def test_photos_of_the_classes_are_kept_and_their_answers_hold_the_class(trained
 def test_frames_without_visitors_are_neither(trained, endpoint):
     answers = [endpoint.classify(photo, abstain="true").json()["abstention"] for photo in trained.photos("background")]
     assert len(answers) > 5
-    assert np.mean([told["answer"] == NEITHER for told in answers]) >= 0.8
+    assert np.mean([output["answer"] == NEITHER for output in answers]) >= 0.8
 
 
 def test_the_version_carries_coverage_and_refused_shares_with_their_intervals(trained):

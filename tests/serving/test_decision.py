@@ -66,8 +66,10 @@ def test_a_decision_for_a_class_that_the_model_lacks_is_refused(answering_by):
 def test_the_documented_answers_are_the_real_ones(answering_by):
     endpoint = answering_by(deciding(0.3))
     schemas = endpoint.http.get("/openapi.json").json()["components"]["schemas"]
-    told = set(endpoint.classify(explain="true", abstain="true").json()) | set(endpoint.classify(explain="png").json())
-    assert told == set(schemas["Classification"]["properties"])
+    output = set(endpoint.classify(explain="true", abstain="true").json()) | set(
+        endpoint.classify(explain="png").json()
+    )
+    assert output == set(schemas["Classification"]["properties"])
     assert set(endpoint.model()) == set(schemas["ServedModel"]["properties"])
 
 

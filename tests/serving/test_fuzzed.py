@@ -29,12 +29,12 @@ mutations = st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1, max_
     cuts=mutations,
     end=st.integers(0, 10**6),
     kind=st.sampled_from(["JPEG", "PNG", "WEBP"]),
-    said=st.sampled_from(TYPES),
+    content_type=st.sampled_from(TYPES),
 )
-def test_damaged_photos_never_break_the_endpoint(endpoint, make_photo, cuts, end, kind, said):
+def test_damaged_photos_never_break_the_endpoint(endpoint, make_photo, cuts, end, kind, content_type):
     body = _mutate(make_photo(format=kind), cuts)
     body = body[: end % (2 * len(body) + 1)]
-    assert endpoint.classify(body, said).status_code in FINE
+    assert endpoint.classify(body, content_type).status_code in FINE
 
 
 @FEW

@@ -254,7 +254,7 @@ def test_callers_that_break_off_or_break_http_are_not_counted_as_failures(cloud,
     assert not [line for line in endpoint.lines if line["message"] == "request failed"]
 
 
-def asked(port: int, *parts: bytes) -> bytes:
+def exchange(port: int, *parts: bytes) -> bytes:
     """What comes back for these bytes, to the end of the connection."""
     with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as line:
         with suppress(ConnectionError):  # the answer may come before all of it is sent
@@ -334,12 +334,12 @@ def test_requests_that_break_http_get_a_400_of_ours(cloud, registry):
             (post, b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n"),
         ]
         for parts in bad:
-            answer = asked(port, *parts)
+            answer = exchange(port, *parts)
             assert answer.startswith(b"HTTP/1.1 400 "), (parts[1][:20], answer[:200])
             assert b"x-request-id" in answer
             assert b"/docs#bad-request" in answer
-        assert asked(port, b"GET /healthz/live HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 ")
-        assert not asked(port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").startswith(b"HTTP/2")
+        assert exchange(port, b"GET /healthz/live HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 ")
+        assert not exchange(port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").startswith(b"HTTP/2")
 
 
 def test_an_endpoint_outlives_its_store(cloud, registry, make_photo):
@@ -406,11 +406,11 @@ def test_a_port_in_use_is_named_and_ends_with_2(cloud, registry):
 
 def test_a_thread_that_works_in_python_lets_the_event_loop_have_its_turn_soon():
     """With Python's own 5 ms, a bad photo of 7 MB made each of the loop's turns wait for as long."""
-    told = (
+    text = (
         "import sys, serving.__main__ as endpoint\n"
         "endpoint._serve = lambda _settings: print('every', sys.getswitchinterval())\n"
         "endpoint.ServingSettings.from_environment = lambda _environment: None\n"
         "sys.exit(endpoint.main())"
     )
-    done = subprocess.run([sys.executable, "-c", told], check=True, timeout=60, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", text], check=True, timeout=60, capture_output=True, text=True)
     assert "every 0.0005" in done.stdout

@@ -88,14 +88,14 @@ def test_an_endpoint_may_be_open_and_know_keys_all_the_same():
 
 def test_cameras_rule_and_role_of_the_pages_are_read():
     rule = ChannelPolicy(certificate=False, two_people=False, movers=("otto",))
-    told = {
+    output = {
         "PETPARK_CAMERAS": "http://127.0.0.1:8090/, http://localhost:8091",
         "PETPARK_CHANNEL_RULE": json.dumps(rule.to_dict()),
         "PETPARK_PROMOTER_ROLE": "arn:aws:iam::123456789012:role/promoter",
     }
-    settings = ServingSettings.from_environment(COMPLETE | told)
+    settings = ServingSettings.from_environment(COMPLETE | output)
     assert settings.cameras == ("http://127.0.0.1:8090", "http://localhost:8091")
-    assert (settings.rule, settings.promoter_role) == (rule, told["PETPARK_PROMOTER_ROLE"])
+    assert (settings.rule, settings.promoter_role) == (rule, output["PETPARK_PROMOTER_ROLE"])
     untold = ServingSettings.from_environment(COMPLETE)
     assert (untold.cameras, untold.rule, untold.promoter_role) == ((), STRICT, None)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.release.live import Live
-from serving.server import sum_up
+from serving.server import log_summaries
 from serving.state_report import disk_percent, report_state, state_of
 from serving.telemetry import Metrics, RecentAnswers
 
@@ -55,7 +55,7 @@ def test_the_log_line_carries_what_the_alarms_read(caplog):
     metrics.recent.add("/v1/classify", 500, 0.25)
 
     async def run() -> None:
-        task = asyncio.create_task(sum_up(metrics, every_seconds=0.001))
+        task = asyncio.create_task(log_summaries(metrics, every_seconds=0.001))
         while not caplog.records:
             await asyncio.sleep(0.001)
         task.cancel()

@@ -32,13 +32,13 @@ def ask(library: ModuleType, address: str, key: str) -> dict[str, Any]:
         without = str(error.status())
     answer = client.infer("pets", [tensor], outputs=outputs, headers=headers, request_id="seven")
     metadata = client.get_model_metadata("pets")
-    told = metadata if isinstance(metadata, dict) else {"name": metadata.name, "versions": list(metadata.versions)}
+    output = metadata if isinstance(metadata, dict) else {"name": metadata.name, "versions": list(metadata.versions)}
     return {
         "live": client.is_server_live(),
         "ready": client.is_server_ready(),
         "model_ready": client.is_model_ready("pets"),
         "stranger_ready": client.is_model_ready("cars"),
-        "model": {"name": told["name"], "versions": told["versions"]},
+        "model": {"name": output["name"], "versions": output["versions"]},
         "without_key": without,
         "probabilities": answer.as_numpy("probabilities").tolist(),
         "embedding": list(answer.as_numpy("embedding").shape),

@@ -20,7 +20,7 @@ from training.job import JobResult, JobSpec
 from training.jobs.run import run_job
 
 TINY = HyperParameters(image_size=32, epochs=2, batch_size=8, light=0.05)
-ASKER = "arn:aws:sts::000000000000:assumed-role/publisher/ana"
+REQUESTER = "arn:aws:sts::000000000000:assumed-role/publisher/ana"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def ingestion(tmp_path_factory: pytest.TempPathFactory, lake: MemoryStore) -> In
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, lake: MemoryStore, ingestion: Ingestion) -> Built:
     """The job runs once for all processes of a test run; each has its own copy of what it left."""
-    spec = JobSpec(dataset=ingestion.sha256, seed=3, requested_by=ASKER, hyper_parameters=TINY, code="c" * 64)
+    spec = JobSpec(dataset=ingestion.sha256, seed=3, requested_by=REQUESTER, hyper_parameters=TINY, code="c" * 64)
 
     def run(folder: Path) -> None:
         stores = {"lake": lake, "workspace": MemoryStore(), "registry": MemoryStore()}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from registry.encoding import canonical
 from registry.store.memory_store import MemoryStore
-from tests.training.conftest import ASKER
+from tests.training.conftest import REQUESTER
 from training.errors import JobExists, JobMissing, SpecMalformed
 from training.hyper_parameters import ARCHITECTURES, HyperParameters
 from training.job import IDENTITY, EpochRecord, JobResult, JobSpec, find_result, load_spec, store_result, submit
@@ -84,31 +84,31 @@ def test_a_result_survives_being_written_and_read(result: JobResult):
     assert JobResult.from_json(result.to_json()) == result
 
 
-GOOD = JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER).to_json()
+GOOD = JobSpec(dataset="0" * 64, seed=1, requested_by=REQUESTER).to_json()
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "expected"),
     [
         (b"{}", "'dataset' is missing"),
-        (b"not json", "this is no job"),
+        (b"not json", "malformed job spec"),
         (GOOD.replace(b'"epochs":', b'"epoch":'), "epochs"),
         (GOOD.replace(b'"seed":1', b'"seed":-1'), "seed"),
         (GOOD.replace(b'"seed":1', b'"seed":1,"tag":0'), "unknown fields: tag"),
-        (GOOD.replace(f',"requested_by":"{ASKER}"'.encode(), b""), "'requested_by' is missing"),
-        (GOOD.replace(ASKER.encode(), b""), "requested_by"),
-        (GOOD.replace(ASKER.encode(), b"ana"), "requested_by"),
-        (GOOD.replace(ASKER.encode(), f"{ASKER} ".encode()), "requested_by"),
+        (GOOD.replace(f',"requested_by":"{REQUESTER}"'.encode(), b""), "'requested_by' is missing"),
+        (GOOD.replace(REQUESTER.encode(), b""), "requested_by"),
+        (GOOD.replace(REQUESTER.encode(), b"ana"), "requested_by"),
+        (GOOD.replace(REQUESTER.encode(), f"{REQUESTER} ".encode()), "requested_by"),
         (GOOD.replace(b'"crop_scale":0.8', b'"crop_scale":8'), "crop_scale is a share"),
     ],
 )
-def test_a_spec_is_read_strictly(data: bytes, said: str):
-    with pytest.raises(SpecMalformed, match=said):
+def test_a_spec_is_read_strictly(data: bytes, expected: str):
+    with pytest.raises(SpecMalformed, match=expected):
         JobSpec.from_json(data)
 
 
 def test_a_job_is_submitted_once():
-    workspace, spec = MemoryStore(), JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER)
+    workspace, spec = MemoryStore(), JobSpec(dataset="0" * 64, seed=1, requested_by=REQUESTER)
     submit(workspace, "job", spec)
     assert load_spec(workspace, "job") == spec
     assert find_result(workspace, "job") is None
@@ -151,7 +151,7 @@ def test_settings_change_hyper_parameters_by_name():
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "expected"),
     [
         ("epoch=3", "use name=value with one of: architecture, image_size"),
         ("epochs", "is not a setting"),
@@ -178,8 +178,8 @@ def test_settings_change_hyper_parameters_by_name():
         ("compile=-1", "a switch"),
     ],
 )
-def test_a_wrong_setting_is_refused_with_what_is_possible(setting: str, said: str):
-    with pytest.raises(SpecMalformed, match=said):
+def test_a_wrong_setting_is_refused_with_what_is_possible(setting: str, expected: str):
+    with pytest.raises(SpecMalformed, match=expected):
         HyperParameters().with_settings([setting])
 
 
@@ -191,7 +191,7 @@ def test_a_wrong_setting_is_refused_with_what_is_possible(setting: str, said: st
     ),
     st.integers(),
     st.integers(),
-    st.text(max_size=9) | st.just(ASKER),
+    st.text(max_size=9) | st.just(REQUESTER),
 )
 def test_whatever_is_asked_is_refused_at_once_or_read_again(
     settings: dict[str, object], seed: int, seconds: int, by: str

@@ -1,1 +1,1 @@
-"""Several processes that train one network: on one instance or on many."""
+"""Distributed training: several processes on one instance or on several."""

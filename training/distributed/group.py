@@ -1,7 +1,7 @@
-"""Processes that train one network together: each sees its part of every batch, and all take the same step.
+"""A group of processes that train one network: each has its share of every batch, and all take the same steps.
 
-A process alone is a group of one. Larger groups are started by torchrun, on one machine or several; what it puts into
-the environment says who is who. https://docs.pytorch.org/docs/stable/elastic/run.html
+A single process is a group of one. Larger groups are started like by torchrun, on one instance or several, whose
+environment variables have rank and size. https://docs.pytorch.org/docs/stable/elastic/run.html
 """
 
 import os
@@ -18,13 +18,13 @@ _BACKENDS: Final = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 
 
 def processes_here() -> int:
-    """Returns how many processes of the group share this machine's cores, memory and disk."""
+    """Returns the number of the group's processes on this instance."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Who this process is among those that train together, and what it computes on."""
+    """The rank of this process, the size of its group, and its device."""
 
     rank: int
     size: int
@@ -32,12 +32,12 @@ class Group:
 
     @classmethod
     def alone(cls) -> Self:
-        """One process, on the machine's first GPU or its CPU."""
+        """Returns a group of one, on the first GPU or the CPU."""
         return cls(rank=0, size=1, device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
     @classmethod
     def join(cls) -> Self:
-        """Find the others, where torchrun started this process; otherwise be alone."""
+        """Returns the group from torchrun's environment variables; a group of one without them."""
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if size == 1:
             return cls.alone()
@@ -49,37 +49,40 @@ class Group:
         return cls(rank=distributed.get_rank(), size=size, device=device)
 
     def close(self) -> None:
-        """Destroy the process group, at the end."""
+        """Destroy the process group."""
         if self.size > 1:
             distributed.destroy_process_group()
 
     @property
-    def leads(self) -> bool:
-        """Whether this process is the one that writes."""
+    def is_leader(self) -> bool:
+        """Whether this process stores and publishes (rank 0)."""
         return self.rank == 0
 
-    def places(self, batch: int) -> Tensor:
-        """Returns this process's places in a batch; SpecMalformed if it cannot be divided.
+    def indices(self, batch: int) -> Tensor:
+        """Returns this process's indices in a batch. Raises SpecMalformed if it cannot be divided.
 
-        For every place its mirror image is among them, so that mixing a batch with its reverse needs no other process.
+        With every index they contain its mirror image, so that mixing a batch with its reverse (mixup) needs no
+        communication.
         """
         if self.size == 1:
             return torch.arange(batch)
         if batch % (2 * self.size):
-            raise SpecMalformed(f"{self.size} processes need a batch of a multiple of {2 * self.size}, not {batch}")
+            raise SpecMalformed(
+                f"{self.size} processes need a batch size that is a multiple of {2 * self.size}, not {batch}"
+            )
         share = batch // 2 // self.size
         front = torch.arange(self.rank * share, (self.rank + 1) * share)
         return torch.cat([front, batch - 1 - front.flip(0)])
 
     def distribute(self, model: nn.Module) -> nn.Module:
-        """Returns a view of `model` that trains as one: equal start, gradients and statistics of whole batches."""
+        """Returns `model` with synchronised initial weights and gradients."""
         if self.size == 1:
             return model
         devices = None if self.device.type == "cpu" else [self.device.index]
         return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
     def normalise_together(self, model: nn.Module) -> nn.Module:
-        """Returns `model` with batch normalisation over whole batches, as one process would have it."""
+        """Returns `model` with batch normalisation over the batches of all processes."""
         if self.size == 1:
             return model
         if self.device.type == "cuda":
@@ -87,7 +90,7 @@ class Group:
         return _with_group_statistics(model)
 
     def mean(self, value: Tensor) -> Tensor:
-        """Average over the processes."""
+        """Returns the mean over all processes."""
         if self.size > 1:
             value = value.clone()
             distributed.all_reduce(value)
@@ -95,15 +98,15 @@ class Group:
         return value
 
     def any(self, flag: bool) -> bool:
-        """Returns whether it is so in any process: they must stop after the same step."""
+        """Returns whether `flag` is set in any process, so that all stop after the same step."""
         if self.size == 1:
             return flag
-        asked = torch.tensor([float(flag)])
-        distributed.all_reduce(asked)
-        return bool(asked > 0)
+        total = torch.tensor([float(flag)])
+        distributed.all_reduce(total)
+        return bool(total > 0)
 
     def share(self, value: Any) -> Any:
-        """Returns the leader's value in every process."""
+        """Returns the leader's value."""
         if self.size == 1:
             return value
         values = [value]
@@ -128,7 +131,7 @@ class _Sum(torch.autograd.Function):
 
 
 class _GroupBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation over the batches of all processes. torch's own SyncBatchNorm refuses CPUs."""
+    """Batch normalisation over the batches of all processes. SyncBatchNorm does not support CPUs."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
@@ -138,12 +141,12 @@ class _GroupBatchNorm2d(nn.BatchNorm2d):
         mean = _mean(input, size)
         centred = input - mean
         variance = _mean(centred.square(), size)
-        self._remember(mean.detach().flatten(), variance.detach().flatten() * count / (count - 1))
+        self._update(mean.detach().flatten(), variance.detach().flatten() * count / (count - 1))
         scaled = centred * torch.rsqrt(variance + self.eps)
         return scaled * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+    def _update(self, mean: Tensor, variance: Tensor) -> None:
         if self.running_mean is not None and self.running_var is not None and self.momentum is not None:
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance, self.momentum)
@@ -151,16 +154,16 @@ class _GroupBatchNorm2d(nn.BatchNorm2d):
 
 def _mean(photos: Tensor, size: int) -> Tensor:
     total = _Sum.apply(photos.mean(dim=(0, 2, 3), keepdim=True))
-    assert isinstance(total, Tensor)  # noqa: S101 - torch does not say so
+    assert isinstance(total, Tensor)  # noqa: S101 - not in torch's types
     return total / size
 
 
 def _with_group_statistics(module: nn.Module) -> nn.Module:
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
-            together = _GroupBatchNorm2d(child.num_features, child.eps, child.momentum)
-            together.load_state_dict(child.state_dict())
-            setattr(module, name, together)
+            group_norm = _GroupBatchNorm2d(child.num_features, child.eps, child.momentum)
+            group_norm.load_state_dict(child.state_dict())
+            setattr(module, name, group_norm)
         else:
             _with_group_statistics(child)
     return module

@@ -1,9 +1,9 @@
-"""Several processes of one job on this machine, a GPU each, started and watched as torchrun does it.
+"""Start the processes of one job on this instance, one per GPU, with torch's elastic launcher.
 
-Their group may span several instances, each of which runs this for its own (`training.distributed.rendezvous`).
+Their group may span several instances, each of which starts its own (`training.distributed.rendezvous`).
 
-torchrun itself ends with 1 whatever its processes ended with. What waits for a training has to know more, so the
-leader notes its status in a file before it ends, and the one that started it ends with that.
+torchrun exits with 1 for any failure, but the worker needs the training's exit status: the leader writes it to a file,
+and the parent process exits with it.
 https://docs.pytorch.org/docs/stable/elastic/run.html
 """
 
@@ -29,7 +29,7 @@ from training.errors import Interrupted, SpecMalformed
 _STATUS_FILE: Final = "PETPARK_STATUS_FILE"
 _FAILED: Final = 1
 _GRACE_SECONDS: Final = 90
-"""For the last checkpoint, between SIGTERM and SIGKILL. A spot instance is taken two minutes after its notice."""
+"""Time between SIGTERM and SIGKILL, for the last checkpoint. Spot interruptions come two minutes after their notice."""
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
@@ -39,10 +39,10 @@ def is_launched_process() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def wanted() -> int:
-    """Returns how many processes a job must have here: `PETPARK_PROCESSES`, or one for each GPU; SpecMalformed.
+def process_count() -> int:
+    """Returns the number of processes to start here: `PETPARK_PROCESSES`, or one per GPU, and at least one.
 
-    1 in a process that is one of several already.
+    Returns 1 in a process started by `launch`. Raises SpecMalformed for an invalid variable.
     """
     if is_launched_process():
         return 1
@@ -51,12 +51,10 @@ def wanted() -> int:
     if configured is None:
         return max(1, gpus)
     if not (configured.isascii() and configured.isdigit() and int(configured) >= 1):
-        raise SpecMalformed(
-            f"{Variable.PROCESSES} is {configured!r}; expected how many processes train together, such as 2"
-        )
+        raise SpecMalformed(f"{Variable.PROCESSES} is {configured!r}; expected a number of processes, such as 2")
     if gpus and int(configured) > gpus:
         raise SpecMalformed(
-            f"{Variable.PROCESSES} is {configured}, but this machine has {gpus} GPUs, and each has one process"
+            f"{Variable.PROCESSES} is {configured}, but this instance has only {gpus} GPUs, with one process each"
         )
     return int(configured)
 
@@ -66,31 +64,30 @@ def launch(
     count: int,
     command: Sequence[str] = (sys.executable, "-m", "training"),
     *,
-    meeting: Rendezvous | None = None,
+    rendezvous: Rendezvous | None = None,
 ) -> int:
-    """Run `command` in `count` connected processes; returns the leader's status, or 1 if another one failed.
+    """Run `command` in `count` connected processes. Returns the leader's exit status, or 1 if another one failed.
 
-    SIGTERM continues to all of them, and they have a while to end. If one fails the others are ended. A leader that was
-    killed returns 128 plus the signal's number, as in a shell. With a `meeting` each of its instances starts `count`,
-    and one where no leader is gives 0 when its processes ended well. Raises Interrupted when the instances do not find
-    each other.
+    SIGTERM is passed to all of them, with time to exit. If one fails, the others are terminated. For a leader killed by
+    a signal, returns 128 plus the signal's number, as a shell does. With a `rendezvous`, each instance starts `count`
+    processes, and those without the leader return 0 on success. Raises Interrupted if the instances cannot connect.
     """
-    interface = "lo" if meeting is None else meeting.interface  # a machine's name may not resolve on the others
+    interface = "lo" if rendezvous is None else rendezvous.interface  # host names may not resolve on other instances
     for library in ("GLOO", "NCCL"):
         os.environ.setdefault(f"{library}_SOCKET_IFNAME", interface)
-    with tempfile.TemporaryDirectory(prefix="petpark-processes-") as name, _signals_kept():
+    with tempfile.TemporaryDirectory(prefix="petpark-processes-") as name, _restored_signals():
         status = Path(name) / "status"
         os.environ[_STATUS_FILE] = str(status)
         config = LaunchConfig(
-            min_nodes=1 if meeting is None else meeting.size,
-            max_nodes=1 if meeting is None else meeting.size,
+            min_nodes=1 if rendezvous is None else rendezvous.size,
+            max_nodes=1 if rendezvous is None else rendezvous.size,
             nproc_per_node=count,
             run_id=job,
-            rdzv_backend="c10d" if meeting is None else "static",  # static: the first instance has the leader
-            rdzv_endpoint="localhost:0" if meeting is None else f"{meeting.host}:{meeting.port}",
-            rdzv_configs={} if meeting is None else {"rank": meeting.index, "timeout": int(TIMEOUT_SECONDS)},
-            local_addr="127.0.0.1" if meeting is None else meeting.address,
-            max_restarts=0,  # the operator starts the job again, on a healthy machine
+            rdzv_backend="c10d" if rendezvous is None else "static",  # static: the first instance has the leader
+            rdzv_endpoint="localhost:0" if rendezvous is None else f"{rendezvous.host}:{rendezvous.port}",
+            rdzv_configs={} if rendezvous is None else {"rank": rendezvous.index, "timeout": int(TIMEOUT_SECONDS)},
+            local_addr="127.0.0.1" if rendezvous is None else rendezvous.address,
+            max_restarts=0,  # the state machine starts another attempt, on another instance
             shutdown_timeout=_GRACE_SECONDS,
             logs_specs=DefaultLogsSpecs(log_dir=name),
         )
@@ -100,7 +97,7 @@ def launch(
         except ChildFailedError as error:
             died = {rank: failure.exitcode for rank, failure in error.failures.items()}
         except SignalException as error:
-            died = {0: -int(error.sigval)}  # if the leader left no status
+            died = {0: -int(error.sigval)}  # unless the leader wrote its status
         except (RendezvousError, torch.distributed.DistError) as error:
             raise Interrupted(f"the instances could not connect to each other: {error}") from error
         finally:
@@ -113,15 +110,15 @@ def launch(
         return 128 - code if code < 0 else code
 
 
-def note(status: int) -> None:
-    """Report to the parent process how the job ended, if this is the leader of several."""
+def report_status(status: int) -> None:
+    """Report the exit status to the parent process, if this is the leader of a group that `launch` started."""
     if (file := os.environ.get(_STATUS_FILE)) and os.environ.get("RANK") == "0":
         Path(file).write_text(str(status))
 
 
 @contextmanager
-def _signals_kept() -> Generator[None]:
-    """Keep torch's handlers for as long as its processes run; it does not put back those that were there."""
+def _restored_signals() -> Generator[None]:
+    """Restore the signal handlers after the block, since torch does not."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
         yield

@@ -1,7 +1,7 @@
-"""Where the instances of one job find each other: the first writes down where it listens, the others read it.
+"""Rendezvous of the instances of one job: the first stores the address on which it listens, the others read it.
 
-The first is the instance that creates the attempt's meeting (`claim`). Each attempt has a meeting of its own, so nobody
-waits at an address of the past.
+The first is the instance that creates the attempt's record (`claim`). Each attempt has its own record, so that no
+instance connects to an address of an earlier attempt.
 """
 
 import ipaddress
@@ -24,19 +24,18 @@ from training.instance import metadata
 from training.job import read_strictly
 
 TIMEOUT_SECONDS: Final = 900.0
-"""For the slowest instance to boot and to install its environment after the fastest did."""
-
+"""Time for the slowest instance to boot and install its environment after the fastest."""
 
 PORTS: Final = range(20_000, 30_000)
-"""Ports of the first instance, below those of outgoing connections (from 32768 on, ip(7)).
+"""Ports of the first instance, below the ephemeral range (from 32768, ip(7)).
 
-It listens seconds after it found its port free. Meanwhile an outgoing connection could take a port of the higher range.
+It listens some seconds after it found its port free; an outgoing connection could take an ephemeral port meanwhile.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rendezvous:
-    """Instance `index` of `size`; all are reached at `address`, which is each one's own, and the first at `host`."""
+    """Instance `index` of `size`, with its own `address`; `host` and `port` are those of the first."""
 
     index: int
     size: int
@@ -45,54 +44,54 @@ class Rendezvous:
     port: int
 
     def to_json(self) -> str:
-        """For the environment of the processes that train."""
+        """Returns JSON for the environment of the training processes."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The opposite; SpecMalformed."""
+        """Returns the rendezvous in `text`. Raises SpecMalformed."""
         try:
             return cls(**json.loads(text))
         except (ValueError, TypeError) as error:
-            raise SpecMalformed(f"{Variable.RENDEZVOUS} is {text!r}; the worker sets it: {error}") from error
+            raise SpecMalformed(f"{Variable.RENDEZVOUS} is {text!r}, which the worker does not set: {error}") from error
 
     @property
     def interface(self) -> str:
-        """The network interface that the instances talk over."""
+        """The network interface between the instances."""
         return "lo" if ipaddress.ip_address(self.address).is_loopback else _default_interface()
 
 
 def claim(workspace: ObjectStore, job: str, attempt: str, size: int, *, endpoint: str | None = None) -> Rendezvous:
-    """Take part in an attempt of `size` instances: as the first (index 0) if nobody was, else as another (index 1).
+    """Join an attempt of `size` instances: as the first (index 0) if there is none yet, else as another (index 1).
 
-    A fleet's instances may have different reservations, so numbers of EC2 do not tell who is first. Raises
-    SpecMalformed on a machine without metadata, and registry errors.
+    The launch index of EC2 does not identify the first: a fleet's instances may have different reservations. Raises
+    SpecMalformed on a machine without instance metadata, and registry errors.
     """
     address = _own_address(endpoint or metadata.default_endpoint(), size)
     key, port = rendezvous_key(job, attempt), _free_port(address)
-    place = canonical({"host": address, "port": port})
+    body = canonical({"host": address, "port": port})
     try:
-        workspace.create(key, place)
+        workspace.create(key, body)
         return Rendezvous(index=0, size=size, address=address, host=address, port=port)
     except ObjectExists:
-        host, port = read_strictly("meeting", workspace.get(key), _place)
+        host, port = read_strictly("rendezvous", workspace.get(key), _address_of)
         return Rendezvous(index=1, size=size, address=address, host=host, port=port)
 
 
 def _own_address(endpoint: str, size: int) -> str:
-    """Returns the machine's address: of a rehearsed instance one of its own, and not the one that EC2 gave it."""
+    """Returns the instance's address: the variable's in a rehearsal, else the private one in its metadata."""
     try:
         own = metadata.read(endpoint, "local-ipv4")
     except (OSError, ValueError) as error:
         raise SpecMalformed(
-            f"a job of {size} instances runs on EC2, and this machine has no metadata: {error}"
+            f"a job with {size} instances needs EC2, but this machine has no instance metadata: {error}"
         ) from error
     if address := os.environ.get(Variable.HOST) or own:
         return address
-    raise SpecMalformed(f"a job of {size} instances needs addresses, and this machine has none")
+    raise SpecMalformed(f"a job with {size} instances needs their addresses, but this machine has none in its metadata")
 
 
-def _place(fields: Fields) -> tuple[str, int]:
+def _address_of(fields: Fields) -> tuple[str, int]:
     return fields.text("host"), fields.count("port")
 
 
@@ -100,7 +99,7 @@ def _free_port(address: str) -> int:
     for port in random.sample(PORTS, len(PORTS)):
         with suppress(OSError), socket.create_server((address, port)):
             return port
-    raise SpecMalformed(f"this machine listens on all ports from {PORTS[0]} to {PORTS[-1]}; instances need one of them")
+    raise SpecMalformed(f"no free port from {PORTS[0]} to {PORTS[-1]} for the connections between instances")
 
 
 def _default_interface() -> str:
@@ -109,4 +108,4 @@ def _default_interface() -> str:
         name, destination, *_ = line.split()
         if destination == "00000000":
             return name
-    raise SpecMalformed("this machine has no default route, over which several instances could talk")
+    raise SpecMalformed("this machine has no default route, which instances need to connect to each other")

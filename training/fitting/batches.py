@@ -41,7 +41,7 @@ class Batches:
         self.size = min(parameters.batch_size, len(photos))
         self.per_epoch = len(photos) // self.size
         self.steps = self.per_epoch * parameters.epochs
-        self._places = group.places(self.size)
+        self._places = group.indices(self.size)
         self._order = lru_cache(2)(self._shuffle)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="batches") if group.device.type == "cuda" else None
         self._next: tuple[int, Future[_Raw] | None] = _NOTHING, None

@@ -61,18 +61,18 @@ def train(
             initial_weights=initial_weights,
             group=group,
         )
-        if state := group.share(checkpoints.last() if group.leads else None):
+        if state := group.share(checkpoints.last() if group.is_leader else None):
             run.restore(state)
         saved = run.step
         while run.step < run.steps:
             if group.any(should_stop()):
-                if group.leads and run.step > saved:
+                if group.is_leader and run.step > saved:
                     checkpoints.save(run.step, run.state())
                 raise Interrupted(_where_it_stays(run.step, run.steps, stored=checkpoints.settle() or saved))
             run.take_step()
             if run.step % run.steps_per_epoch == 0:
                 record = run.finish_epoch()
-                if group.leads:
+                if group.is_leader:
                     on_epoch(record)
                     checkpoints.save(run.step, run.state())
                 saved = run.step

@@ -1,4 +1,4 @@
-"""Whether a job can succeed: checked before it is stored, and again on the instance that runs it."""
+"""Check that a job can succeed, before it is stored and again on its instance."""
 
 from registry.store.object_store import ObjectStore
 from training.dataset.fitness import refuse_unfit
@@ -10,13 +10,13 @@ from training.quality.stored import refuse_doubtful
 
 
 def admit(spec: JobSpec, lake: ObjectStore, *, weights_follow: bool = False) -> Manifest:
-    """Returns the dataset of a job if the job can be trained on it; no photo is read.
+    """Returns the manifest of a job's dataset, if the job can be trained on it. Reads no photos.
 
-    `weights_follow`: what its initial weights will be is not known yet, but there will be some.
+    `weights_follow`: the job will have initial weights that are not in the spec yet.
     Raises SpecMalformed, DatasetMissing, ManifestMalformed, DatasetRefused, SplitsLeak.
     """
     written(spec)
-    _refuse_baseless(spec, weights_follow=weights_follow)
+    _check_frozen(spec, weights_follow=weights_follow)
     manifest = load_manifest(lake, spec.dataset)
     refuse_unfit(manifest)
     refuse_leaks(manifest)
@@ -25,14 +25,14 @@ def admit(spec: JobSpec, lake: ObjectStore, *, weights_follow: bool = False) -> 
     return manifest
 
 
-def _refuse_baseless(spec: JobSpec, *, weights_follow: bool) -> None:
-    """A linear layer alone needs a network that was trained, and one machine."""
+def _check_frozen(spec: JobSpec, *, weights_follow: bool) -> None:
+    """Raise SpecMalformed if a frozen network has no initial weights, or several instances."""
     if not spec.hyper_parameters.frozen:
         return
     if spec.initial_weights is None and not weights_follow:
         raise SpecMalformed(
-            "frozen=1 learns a linear layer on a network that stays as it is, and this job has no initial weights; "
-            "give --weights imagenet or a version, or frozen=0"
+            "frozen=1 trains a linear layer on a pretrained network, but this job has no initial weights; "
+            "add --weights imagenet or a version, or set frozen=0"
         )
     if spec.instances > 1:
         raise SpecMalformed(f"frozen=1 trains on one instance, not on {spec.instances}; use one instance, or frozen=0")

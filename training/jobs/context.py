@@ -1,4 +1,4 @@
-"""What every step of a job needs: its spec and stores, its time limit, and where it reports progress."""
+"""Context of a running job: spec, stores, time limit, and progress reports."""
 
 import hashlib
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _LOCK: Final = Path(__file__).parents[2] / "requirements" / "training.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class JobContext:
-    """A job that runs on this machine."""
+    """Context of a job that runs in this process."""
 
     job: str
     records: Epochs  # of epochs and progress
@@ -37,7 +37,7 @@ class JobContext:
     trained_by: str
     report: ReportEvent
     clock: Callable[[], float]
-    group: Group | None  # whose leader is this process; None if it trains alone
+    group: Group | None  # this process is its leader; None if it trains alone
     instead: str | None = None  # why the job trains with other settings than requested
 
     @property
@@ -66,11 +66,11 @@ class JobContext:
         """Whether the job was interrupted. Raises `TookTooLong` after its time limit."""
         if self.clock() > self.deadline:
             raise TookTooLong(
-                f"not done after {self.spec.max_seconds} s; allow more time, or use fewer epochs or smaller photos"
+                f"not finished after {self.spec.max_seconds} s; allow more time, or use fewer epochs or smaller photos"
             )
         return self.interrupted()
 
     def check(self) -> None:
-        """Raises `Interrupted` or `TookTooLong` if the job must end now."""
+        """Raise `Interrupted` or `TookTooLong` if the job must stop."""
         if self.should_stop():
-            raise Interrupted("interrupted while photos were loaded; nothing was lost")
+            raise Interrupted("interrupted while photos were loaded; no progress was lost")

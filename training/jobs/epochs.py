@@ -1,8 +1,7 @@
 """Records of epochs, stored and logged in the background, so that a slow store or log does not delay the training.
 
-One thread stores them and one logs them, each in the order in which epochs ended. `wait_until_stored` is what a
-checkpoint waits for: an instance that resumes from it does not repeat these epochs, so it would not write their
-records.
+One thread stores them and one logs them, both in order. A checkpoint waits for `wait_until_stored`: an instance that
+resumes from it does not repeat these epochs, and so would not write their records.
 """
 
 import time
@@ -24,10 +23,10 @@ NOT_STORED: Final = "epoch not stored"
 
 
 class Epochs:
-    """The records of one job's epochs, on their way into its workspace and its log.
+    """Stores and logs the records of one job's epochs and progress.
 
-    A record that cannot be stored, after a try for every pause and one more, is logged, and training
-    continues. While the store is away each later record gets one try: the next that succeeds ends that.
+    A record that still cannot be stored after the retries is logged, and the training continues. While the store is
+    unavailable, later records are not retried.
     """
 
     def __init__(
@@ -43,16 +42,16 @@ class Epochs:
         self._pauses, self._pause = pauses, pause
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="epochs")
         self._logging = ThreadPoolExecutor(1, thread_name_prefix="epoch-log")
-        self._last_stored: Future[None] | None = None  # each thread works in order: the last one ends last
+        self._last_stored: Future[None] | None = None  # each thread works in order, so the last one is completed last
         self._last_logged: Future[None] | None = None
-        self._away = False
+        self._unavailable = False
 
     def add(self, record: EpochRecord) -> None:
-        """Have `record` stored and logged; returns at once."""
+        """Store and log an epoch in the background."""
         self._last_stored = self._storing.submit(self._store_epoch, record)
 
     def add_progress(self, record: ProgressRecord) -> None:
-        """Have it stored and logged; returns at once."""
+        """Store and log progress in the background."""
         self._last_stored = self._storing.submit(self._store_progress, record)
 
     def wait_until_stored(self) -> None:
@@ -68,22 +67,22 @@ class Epochs:
             last.result()
 
     def _store_progress(self, record: ProgressRecord) -> None:
-        with suppress(RegistryError):  # nothing is decided by it
+        with suppress(RegistryError):  # progress is only for display
             key = progress_key(self._job, *record.key)
             create_with_retries(self._store, key, written(record), pauses=(), pause=self._pause)
         self._log("progress", asdict(record))
 
     def _store_epoch(self, record: EpochRecord) -> None:
         try:
-            pauses = () if self._away else self._pauses
+            pauses = () if self._unavailable else self._pauses
             key = epoch_key(self._job, record.epoch)
-            # It exists: an earlier instance got this far, but was stopped before its checkpoint.
+            # The record exists if an earlier instance was stopped between this epoch and its checkpoint.
             create_with_retries(self._store, key, written(record), pauses=pauses, pause=self._pause)
-            self._away = False
-        except SpecMalformed as error:  # its reader would refuse it, and every listing after that
+            self._unavailable = False
+        except SpecMalformed as error:  # a malformed record would be a problem in every listing
             self._log(NOT_STORED, {"epoch": record.epoch, "message": str(error)})
         except RegistryError as error:
-            self._away = True
+            self._unavailable = True
             self._log(NOT_STORED, {"epoch": record.epoch, "message": str(error)})
         self._log("epoch", asdict(record))
 

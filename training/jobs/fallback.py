@@ -1,7 +1,7 @@
-"""A job without pretrained weights trains from scratch, and says so in its result, lineage and report.
+"""Train from scratch if the package with the pretrained weights is not installed.
 
-Only where the weights are those of a package that is not installed, and nothing was submitted in their place. A package
-that is there and broken is no reason to train something else: the job ends, with an error that names what to install.
+The reason is in the job's result, lineage and report. If the package is installed but damaged, the job fails instead,
+with an error that names what to install.
 """
 
 import json
@@ -25,13 +25,13 @@ RECIPE = "few-photos"
 type Read = Callable[[PackagedWeights], bytes | None]
 
 
-def stand_in(
+def apply_fallback(
     job: str, spec: JobSpec, *, workspace: ObjectStore, catalog: Catalog, read: Read = read_packaged
 ) -> tuple[JobSpec, str | None]:
-    """Returns the job as it can be done here, and why it differs from the request; None if it does not.
+    """Returns the spec to run here, and why it differs from the request; None if it does not.
 
-    The first machine decides, and anyone who resumes the job does the same. Raises WeightsRefused for a broken package,
-    or where only fine-tuning or a study was requested; Interrupted where another machine began with the weights.
+    The first instance decides, and its decision is stored for those that resume the job. Raises WeightsRefused for a
+    damaged package, or if the job fine-tunes or is a trial; Interrupted if another instance started with the weights.
     """
     with suppress(ObjectMissing):
         return _from_scratch(spec), json.loads(workspace.get(fallback_key(job)))["reason"]
@@ -40,9 +40,11 @@ def stand_in(
         return spec, None
     missing = f"package {packaged.package} {packaged.version}, which has the pretrained weights, is not installed here"
     if not spec.hyper_parameters.frozen or spec.study is not None:
-        raise WeightsRefused(f"{missing}; install it, as requirements/training.txt has it")
+        raise WeightsRefused(f"{missing}; install it as pinned in requirements/training.txt")
     if next(iter(workspace.keys(checkpoints_prefix(job))), None) is not None:
-        raise Interrupted(f"{missing}, and another machine began with them; resume where requirements/training.txt is")
+        raise Interrupted(
+            f"{missing}, but another instance started with them; resume where requirements/training.txt is installed"
+        )
     reason = f"trained from scratch by recipe {RECIPE}: {missing}"
     with suppress(ObjectExists):
         workspace.create(fallback_key(job), canonical({"reason": reason}))
@@ -54,7 +56,7 @@ def _from_scratch(spec: JobSpec) -> JobSpec:
 
 
 def _is_elsewhere(job: str, spec: JobSpec, workspace: ObjectStore, catalog: Catalog) -> bool:
-    """Whether the weights were submitted, or a version has them."""
+    """Whether the weights were submitted with the job, or belong to a version."""
     key = study_weights_key(spec.study) if spec.study else initial_weights_key(job)
     if workspace.stat(key) is not None:
         return True

@@ -1,4 +1,4 @@
-"""The weights that a job starts from: submitted with it, from an installed package, or from an earlier version."""
+"""Initial weights of a job: submitted with it, from an installed package, or from an earlier version."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from training.networks.pretrained import read_packaged
 
 
 def load_initial_weights(context: JobContext) -> Mapping[str, Tensor] | None:
-    """Returns the weights by name, or None if the job starts from random ones. Raises `WeightsRefused`."""
-    wanted, study = context.spec.initial_weights, context.spec.study
-    if wanted is None:
+    """Returns the weights by parameter name; None if the job starts from random ones. Raises `WeightsRefused`."""
+    sha256, study = context.spec.initial_weights, context.spec.study
+    if sha256 is None:
         return None
     try:
         data = context.workspace.get(study_weights_key(study) if study else initial_weights_key(context.job))
     except ObjectMissing:
         packaged = context.packaged_weights
-        data = (read_packaged(packaged) if packaged else None) or _published_file(context, wanted)
-    if hashlib.sha256(data).hexdigest() != wanted:
-        raise WeightsRefused("the initial weights do not have the job's hash; submit the job again")
+        data = (read_packaged(packaged) if packaged else None) or _published_file(context, sha256)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise WeightsRefused("the initial weights do not match the hash in the job's spec; submit the job again")
     return read_weights(data)
 
 

@@ -1,7 +1,7 @@
 """The log of a job: JSON lines on standard output and, if there is a log group, in CloudWatch.
 
-A job logs a few lines a minute, so each is sent at once, and nothing is lost when the machine goes. A log that cannot
-be written never stops a training.
+A job logs a few lines a minute, so each is sent immediately, and an interruption loses none. A log that cannot be
+written does not stop a training.
 """
 
 import json
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
 _MAX_FAILURES: Final = 3
-"""Lines in a row that may fail to be sent before sending is given up."""
+"""Consecutive failures after which no more lines are sent to CloudWatch."""
 
 
 type ReportEvent = Callable[[str, Mapping[str, object]], None]
-"""Reports a job's progress: an event, and facts about it."""
+"""Reports an event of a job, with its fields."""
 
 
 def print_line(line: str) -> None:
-    """Print a line on standard output, unless it is closed: the reader of the pipe may end first."""
+    """Print a line to standard output; does nothing if it is closed, since the reader of the pipe may end first."""
     with suppress(OSError):
         print(line, flush=True)
 
 
 class Log:
-    """Logs events with facts, for one job; its log stream is named after it."""
+    """Logs the events of one job, to a log stream named after it."""
 
     def __init__(self, job: str, *, group: str | None = None, client: "CloudWatchLogsClient | None" = None) -> None:
         self._job = job
@@ -40,7 +40,7 @@ class Log:
             try:
                 client.create_log_stream(logGroupName=group, logStreamName=job)
             except client.exceptions.ResourceAlreadyExistsException:
-                pass  # an earlier machine began this job
+                pass  # created by an earlier instance of the job
             except Exception as error:  # noqa: BLE001 - a log outage is no reason to fail
                 self._give_up(error)
 
@@ -67,4 +67,4 @@ class Log:
 
     def _give_up(self, error: Exception) -> None:
         self._client = None
-        print(f"petpark: nothing is sent to log group {self._group} any more: {error}", file=sys.stderr, flush=True)
+        print(f"petpark: no more lines are sent to log group {self._group}: {error}", file=sys.stderr, flush=True)

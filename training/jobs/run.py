@@ -1,4 +1,4 @@
-"""A job from beginning to end: photos, network, ONNX file, figures, report, version. `_build` calls the stages."""
+"""Run a job: load photos, train, export to ONNX, evaluate, report, publish. `_build` calls the stages."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ from training.job import JobResult, JobSpec, find_result, store_result
 from training.jobs.admission import admit
 from training.jobs.context import JobContext
 from training.jobs.epochs import Epochs
-from training.jobs.fallback import stand_in
+from training.jobs.fallback import apply_fallback
 from training.jobs.initial_weights import load_initial_weights
 from training.jobs.logs import ReportEvent
 from training.jobs.trial import answer
@@ -52,8 +52,8 @@ from training.networks.embedding import BATCH
 from training.networks.export import ExportedModel, Numbers, Pixels, answer_logits
 from training.networks.model import build_model
 
-_TESTS: Final = 4  # parts of evaluation: export, what the model is asked, calibration, abstention
-_KEPT: Final = 256  # training photos whose pixels a frozen network's export is compared and quantised by
+_TESTS: Final = 4  # parts of the evaluation: export, assessment, calibration, abstention
+_KEPT: Final = 256  # training photos kept in memory to check and quantise the export of a frozen network
 
 
 def run_job(
@@ -74,15 +74,15 @@ def run_job(
 ) -> JobResult:
     """Run the job of `spec`, from its last checkpoint if there is one. Stores the result and returns it.
 
-    A job that has ended is not run again. `directory` holds temporary files. A training that cannot succeed is a
-    result, too: `status` is failed, and `error` names the outcome. A model that fails a gate is published all the
-    same, for people and the next training to learn from; its metrics and the result's message name the gate, and the
-    channel's rule decides whether it may serve. The model is compared with the active version on `prod`, if there is
-    one. With `model_store`, the bucket's name, the result has the address of the report. A trial of a study publishes
+    A job that has ended is not run again. `directory` is for temporary files. For a training that cannot succeed,
+    `status` of the result is failed, and `error` names the cause. A model that fails a gate is published anyway, so
+    that people can examine it and trainings can start from it; its metrics and the result's message name the gate, and
+    the channel's rule decides whether it may serve. The model is compared with the active version on `prod`, if there
+    is one. With `model_store`, the bucket's name, the result has the URI of the report. A trial of a study publishes
     nothing: its result has the metrics of the validation photos, and no test photo is used.
 
-    Raises `Interrupted` soon after `should_stop` returned true, with a checkpoint written, and registry errors when a
-    store does not answer: run the job again.
+    Raises `Interrupted` soon after `should_stop` returns True, with a checkpoint stored, and registry errors if a store
+    is unavailable: then run the job again.
     """
     if ended := find_result(workspace, job):
         return ended
@@ -104,7 +104,7 @@ def run_job(
         group=group,
     )
     try:
-        spec, instead = stand_in(job, spec, workspace=workspace, catalog=catalog)
+        spec, instead = apply_fallback(job, spec, workspace=workspace, catalog=catalog)
         if instead:
             report("falls back", {"message": instead})
             context = replace(context, spec=spec, instead=instead, group=None)
@@ -172,11 +172,11 @@ def _build(context: JobContext) -> Version:
 
 
 def _try_out(context: JobContext) -> dict[str, float]:
-    """Train, and return the metrics of the validation photos. Stores the answers, with which trials are compared."""
+    """Train a trial. Returns the metrics of the validation photos. Stores the predictions, to compare trials."""
     manifest = admit(context.spec, context.lake)
     learn, validate = _load(context, manifest, _kept(context, manifest), manifest.part(Split.VALIDATION))
     answers = answer(_train(context, manifest, learn, validate).model, manifest.labels, validate)
-    with suppress(ObjectExists):  # an earlier machine got this far; its answers are the same
+    with suppress(ObjectExists):  # stored by an earlier attempt; its predictions are the same
         context.workspace.create(validation_key(context.job), answers.to_json())
     metrics = answers.metrics()
     context.report("tried", metrics)
@@ -184,21 +184,21 @@ def _try_out(context: JobContext) -> dict[str, float]:
 
 
 def _kept(context: JobContext, manifest: Manifest) -> tuple[Photo, ...]:
-    """Choose the training photos whose pixels are kept: all, or some spread over them where none is seen twice."""
+    """Returns the training photos to keep in memory: all, or an even sample if the network is frozen."""
     photos = manifest.part(Split.TRAIN)
     return photos[:: max(1, len(photos) // _KEPT)][:_KEPT] if context.spec.hyper_parameters.frozen else photos
 
 
 def _load(context: JobContext, manifest: Manifest, *splits: tuple[Photo, ...]) -> list[LabelledPixels]:
     parameters = context.spec.hyper_parameters
-    decoded = Progress("photos decoded", max(1, sum(map(len, splits))), context.records.add_progress)
+    progress = Progress("photos decoded", max(1, sum(map(len, splits))), context.records.add_progress)
 
     def check() -> None:
         context.check()
-        decoded.add()
+        progress.add()
 
     with ThreadPoolExecutor(1) as executor:
-        # Building the first network imports half of torch, which takes seconds: do it while photos are downloaded.
+        # Building a network first imports much of torch, which takes seconds: do it while photos are downloaded.
         network = executor.submit(build_model, parameters.architecture, len(manifest.labels))
         parts = [
             load_pixels(
@@ -211,7 +211,7 @@ def _load(context: JobContext, manifest: Manifest, *splits: tuple[Photo, ...]) -
             )
             for photos in splits
         ]
-    network.result()  # SpecMalformed
+    network.result()  # raises SpecMalformed
     context.report("photos decoded", {"classes": len(manifest.labels), "photos": len(manifest.photos)})
     return parts
 
@@ -268,12 +268,12 @@ def _train_head(context: JobContext, manifest: Manifest, validate: LabelledPixel
 def _record_machine(context: JobContext) -> None:
     facts = {
         **describe(),
-        "processes": 1 if context.group is None else context.group.size,  # over all instances
+        "processes": 1 if context.group is None else context.group.size,  # of all instances
         "trained_by": context.trained_by,
         "lock": context.lineage().get("lock", "unknown"),
     }
     number = len(list(context.workspace.keys(machines_prefix(context.job)))) + 1
-    with suppress(ObjectExists):  # two machines began at the same time; either record will do
+    with suppress(ObjectExists):  # two instances started at the same time; either record suffices
         context.workspace.create(machine_key(context.job, number), canonical(facts))
 
 
@@ -298,12 +298,12 @@ def _incumbent(context: JobContext, manifest: Manifest, test: LabelledPixels) ->
 
 
 def _picture(context: JobContext) -> Callable[[Photo], Grid]:
-    """Returns a function that reads a photo's thumbnail, by which copies are found."""
+    """Returns a function that reads a photo's thumbnail, for finding copies."""
     return lambda photo: grid(fetch(context.lake, photo))
 
 
 def _logits(learned: Learned, photos: LabelledPixels) -> Numbers:
-    """Returns the logits of the validation photos, whose embeddings by a frozen network are known already."""
+    """Returns the logits of the validation photos, from their embeddings if the network is frozen."""
     if learned.embeddings is None:
         return answer_logits(learned.model, photos.pixels.numpy())
     with torch.no_grad():

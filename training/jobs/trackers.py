@@ -1,7 +1,7 @@
-"""Epochs to MLflow or TensorBoard, if configured: `MLFLOW_TRACKING_URI` or `TENSORBOARD_LOGDIR` is set.
+"""Log epochs to MLflow or TensorBoard, if `MLFLOW_TRACKING_URI` or `TENSORBOARD_LOGDIR` is set.
 
-Neither is in the lock: install the library where you set a variable. The job's own records are complete without them,
-and a tracker that fails is named once and never stops a training.
+The lock file has neither library: install them where you set a variable. The job's own records do not depend on them.
+A failing tracker is logged once, and does not stop a training.
 """
 
 import importlib
@@ -27,7 +27,7 @@ def tracked(report: ReportEvent, job: str, spec: JobSpec) -> ReportEvent:
         if os.environ.get(variable):
             try:
                 tracks[name] = starts[name](job, spec)
-            except Exception as error:  # noqa: BLE001 - missing, misconfigured or unreachable: all the same to a training
+            except Exception as error:  # noqa: BLE001 - no problem of a tracker may stop the training
                 report("not tracked", {"tracker": name, "message": repr(error)})
 
     def report_and_track(event: str, facts: Mapping[str, object]) -> None:
@@ -51,7 +51,7 @@ def _numbers(facts: Mapping[str, object]) -> dict[str, float]:
 
 
 def _mlflow(job: str, spec: JobSpec) -> _Track:
-    """Start or continue the run named like the job, on the server of `MLFLOW_TRACKING_URI`."""
+    """Start or continue the run with the job's name on the server of `MLFLOW_TRACKING_URI`. Returns its logger."""
     mlflow: Any = importlib.import_module("mlflow")
     mlflow.set_experiment("petpark")
     found = mlflow.search_runs(filter_string=f"attributes.run_name = '{job}'", output_format="list")

@@ -1,4 +1,4 @@
-"""What a trial of a study is judged by: its answers to the validation photos, by the network as it was trained."""
+"""Predictions of a trial on the validation photos, by the PyTorch network, from which its metric is computed."""
 
 from typing import Final
 
@@ -14,6 +14,6 @@ _BATCH: Final = 128
 
 @torch.no_grad()
 def answer(model: nn.Module, labels: tuple[str, ...], validate: LabelledPixels) -> Answers:
-    """Returns the most probable class of every photo; the model is on the CPU and in evaluation mode."""
+    """Returns the most probable class of every photo. The model must be on the CPU and in evaluation mode."""
     answered = torch.cat([model(to_photos(pixels)).argmax(dim=1) for pixels in validate.pixels.split(_BATCH)])
     return Answers(labels=labels, truth=tuple(validate.targets.tolist()), answered=tuple(answered.tolist()))

@@ -1,4 +1,4 @@
-"""A further process of a job: it learns from its part of every batch."""
+"""A non-leading process of a distributed training: it trains on its share of every batch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,17 +17,17 @@ from training.job import JobSpec
 def assist(
     spec: JobSpec, *, lake: ObjectStore, group: Group, directory: Path, should_stop: Callable[[], bool] = lambda: False
 ) -> None:
-    """Train with the group's leader until it has trained. The leader loads, stores, tests and publishes.
+    """Train together with the group's leader, which alone loads weights, stores, evaluates and publishes.
 
-    Raises Interrupted when this machine goes, or when the leader is gone.
+    Raises Interrupted if this instance is interrupted, or another process is lost.
     """
 
     def check() -> None:
         if should_stop():
-            raise Interrupted("interrupted while photos were loaded; nothing was lost")
+            raise Interrupted("interrupted while photos were loaded; no progress was lost")
 
     if spec.hyper_parameters.frozen:
-        return  # the leader embeds and learns alone
+        return  # the leader embeds and trains alone
     manifest = load_manifest(lake, spec.dataset)
     learn, validate = (
         load_pixels(
@@ -47,11 +47,11 @@ def assist(
             classes=len(manifest.labels),
             parameters=spec.hyper_parameters,
             seed=spec.seed,
-            initial_weights=None,  # all begin with the leader's
+            initial_weights=None,  # the leader's are broadcast
             checkpoints=Checkpoints(MemoryStore(), "assistant"),
             on_epoch=lambda _record: None,
             should_stop=should_stop,
             group=group,
         )
-    except RuntimeError as error:  # torch's, when a process does not answer any more
-        raise Interrupted(f"the others are gone: {error}") from error
+    except RuntimeError as error:  # raised by torch if another process no longer responds
+        raise Interrupted(f"another process of the training was lost: {error}") from error

@@ -16,7 +16,7 @@ from petpark.models.decisions import Successors
 from petpark.output.formats import bad, moment, short
 from petpark.output.table import Cell
 from petpark.pipeline import certification
-from petpark.pipeline.certification import Woken
+from petpark.pipeline.certification import Notified
 from petpark.targets.target import Target
 from registry.channel_policy import ChannelPolicy
 from registry.channels.channel import ChannelEntry
@@ -79,13 +79,13 @@ def certify(
     }
     if certificate.despite:
         fields["despite"] = bad(", ".join(certificate.despite))
-    fields |= {f"pipeline {each.execution}": _woken(each) for each in woken}
+    fields |= {f"pipeline {each.execution}": _notified(each) for each in woken}
     fields |= {f"next, for {entry.channel}": _who(entry) for entry in after}
     facts = {"may_promote": [asdict(entry) for entry in after], "pipelines": [asdict(each) for each in woken]}
     run.output.record(fields, facts={**asdict(certificate), **facts})
 
 
-def _woken(each: Woken) -> Cell:
+def _notified(each: Notified) -> Cell:
     """What a pipeline makes of the decision."""
     if each.problem:
         return bad(each.problem)

@@ -14,7 +14,7 @@ from petpark.endpoints import experiments, judging
 from petpark.endpoints.experiments import ExperimentStatus
 from petpark.errors import NOT_SO, StackNotDeployed, unwatched
 from petpark.jobs import execution_events
-from petpark.jobs.execution_events import StateSeen
+from petpark.jobs.execution_events import StateEntered
 from petpark.models import model_versions
 from petpark.output.formats import bad, good, moment, short
 from petpark.output.table import Cell
@@ -134,7 +134,7 @@ def _judge_by_job(run: Invocation, targets: Sequence[Target], found: ExperimentS
     )
     with detached:
         for event in execution_events.follow(targets[0], execution):
-            if isinstance(event, StateSeen):
+            if isinstance(event, StateEntered):
                 run.output.stage(f"{event.text}{f': {event.cause}' if event.cause else ''}")
     return judging.concluded(targets[0], found)
 

@@ -14,14 +14,14 @@ from petpark.commands.training.train import submit
 from petpark.data import datasets
 from petpark.errors import JobFailed, JobInterrupted, StudyCancelled, unwatched
 from petpark.jobs import executions, submission
-from petpark.jobs.execution_events import MoneySeen
+from petpark.jobs.execution_events import CostIncreased
 from petpark.jobs.executions import Execution
-from petpark.jobs.submission import EpochSeen, ProgressSeen, Skipped
+from petpark.jobs.submission import EpochFinished, ProgressReported, Skipped
 from petpark.output.formats import bad, good, plural, short
 from petpark.output.table import Cell
 from petpark.search import cancellation, page, request, study_executions, study_summary
 from petpark.search.records import Listed, Records, listed, resolve, workspace
-from petpark.search.study_executions import RecordSeen, StudyEnded, TrialSeen
+from petpark.search.study_executions import RecordWritten, StudyEnded, TrialChanged
 from petpark.search.table import Row, State, Table
 from petpark.targets.target import Target
 from registry.identity import person
@@ -262,19 +262,19 @@ def _watch(run: Invocation, target: Target, execution: Execution) -> StudyEnded:
             match event:
                 case StudyEnded():
                     return event
-                case MoneySeen():
+                case CostIncreased():
                     spent = f"; {event.usd:.2f} USD so far"
-                case TrialSeen():
+                case TrialChanged():
                     run.output.stage(f"{event.text}{spent}")
                     report(event.done, event.of, f"Study {study}")
-                case RecordSeen():
+                case RecordWritten():
                     run.output.note(f"{event.job}: {_event_text(event)}{spent}")
     raise AssertionError("a followed study ends with its end")
 
 
-def _event_text(event: RecordSeen) -> str:
+def _event_text(event: RecordWritten) -> str:
     match event.record:
-        case EpochSeen() | ProgressSeen():
+        case EpochFinished() | ProgressReported():
             return submission.sentence(event.record.record)
         case Skipped():
             return f"skipped {event.record.key} in the workspace: {event.record.problem}"

@@ -15,9 +15,9 @@ from petpark.commands.training import verdicts
 from petpark.data import datasets
 from petpark.errors import GATES_FAILED, unwatched
 from petpark.jobs import execution_events, executions, job_details, submission, weights
-from petpark.jobs.execution_events import MoneySeen, StateSeen
+from petpark.jobs.execution_events import CostIncreased, StateEntered
 from petpark.jobs.executions import Execution
-from petpark.jobs.submission import EpochSeen, Finished, ProgressSeen, Skipped
+from petpark.jobs.submission import EpochFinished, Finished, ProgressReported, Skipped
 from petpark.output.table import Cell
 from petpark.targets.target import Target
 
@@ -147,7 +147,7 @@ def submit(
     submission.admit(target, bare, weights_follow=bool(named))
     if not named:
         return hand_in(bare, None)
-    with weights.initial(target, named, bare.hyper_parameters.architecture, tell=run.output.stage) as found:
+    with weights.initial(target, named, bare.hyper_parameters.architecture, warn=run.output.stage) as found:
         return hand_in(plan(sha256, found.sha256), found.file)
 
 
@@ -164,15 +164,15 @@ def watch_execution(run: Invocation, target: Target, execution: Execution) -> di
         for event in execution_events.follow(target, execution):
             spent = f"; {usd:.2f} USD so far" if usd else ""
             match event:
-                case StateSeen():
+                case StateEntered():
                     run.output.stage(f"{event.text}{f': {event.cause}' if event.cause else ''}{spent}")
-                case MoneySeen():
+                case CostIncreased():
                     usd = event.usd
-                case EpochSeen():
+                case EpochFinished():
                     epochs.append(asdict(event.record))
                     said = submission.sentence(event.record) + spent
                     report(event.record.epoch, event.record.of, said=said)
-                case ProgressSeen():
+                case ProgressReported():
                     said = submission.sentence(event.record) + spent
                     report(event.record.done, event.record.of, event.record.doing, said)
                 case Skipped():

@@ -1,1 +1,1 @@
-"""What a worker does, by the purpose of its order: a module for each purpose, and which function does which."""
+"""The purposes of orders: a module for each, and the dispatch to its function."""

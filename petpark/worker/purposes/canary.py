@@ -1,4 +1,4 @@
-"""The purpose `canary`: an experiment with a challenger on a channel, until its rule has decided."""
+"""The purpose `canary`: run an experiment with a challenger on a channel until its rule decides."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,16 +12,16 @@ from registry.encoding import DIGEST, NAME, Fields
 from registry.layout.roles import Role
 from registry.versions.catalog import Catalog
 
-_LOOK_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 30.0
 
 RULE: Final = Rule(disagreement=0.5)
-"""More than half of the photos is not what a better version changes, but what swapped labels do. A smaller share would
-reject versions that were trained because the champion fails, and is surer than it should be, as at night."""
+"""A better version does not change more than half of the answers, but one with swapped labels does. A lower limit would
+reject versions trained because the champion fails with high confidence, for example at night."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryInputs:
-    """What is tried, and for how long."""
+    """The challenger, its channel and stack, and the duration of the experiment."""
 
     version: int
     digest: str
@@ -34,7 +34,7 @@ class CanaryInputs:
 
     @classmethod
     def read(cls, fields: Fields) -> "CanaryInputs":
-        """Read all; ValueError."""
+        """Returns the inputs. Raises ValueError."""
         mode = fields.text("mode")
         if mode not in MODES:
             raise ValueError(f"mode cannot be {mode!r}; expected one of {', '.join(MODES)}")
@@ -51,7 +51,7 @@ class CanaryInputs:
 
 
 def run(assignment: Assignment) -> Findings:
-    """Start an experiment, or continue that of an earlier attempt, and apply the decision of its rule.
+    """Start an experiment, or continue that of an earlier attempt, and wait for the decision of its rule.
 
     Outcomes: `promoted`, `rejected`, `undecided`, `skipped` (the channel has no version to compare with). Raises
     OrderMalformed, what `petpark.endpoints.experiments` raises, Interrupted, TookTooLong.
@@ -64,7 +64,9 @@ def run(assignment: Assignment) -> Findings:
     if head is None:
         return _found(inputs, "skipped", f"{inputs.channel} has no version to compare with")
     if head.digest == inputs.digest:
-        return _found(inputs, "promoted", f"{inputs.channel} is at version {inputs.version} since entry {head.number}")
+        return _found(
+            inputs, "promoted", f"{inputs.channel} has been at version {inputs.version} since entry {head.number}"
+        )
     running = Experiments(store, own.outputs.model, inputs.channel, memory=own.chains()).head()
     if not (isinstance(running, Experiment) and running.digest == inputs.digest):
         experiments.start(
@@ -81,13 +83,13 @@ def run(assignment: Assignment) -> Findings:
         seen = experiments.look([target] if own.outputs.stack == inputs.stack else [own, target], inputs.channel)
         if seen.conclusion is not None:
             outcome = seen.conclusion.outcome
-            said = f"experiment {seen.experiment.number} was {outcome}: {'; '.join(seen.conclusion.reasons)}"
-            # Somebody stopped it, or moved the channel: the version did not win.
-            return _found(inputs, "rejected" if outcome == "stopped" else outcome, said, seen.evidence)
-        assignment.wait(_LOOK_SECONDS)
+            text = f"experiment {seen.experiment.number} was {outcome}: {'; '.join(seen.conclusion.reasons)}"
+            # A person stopped the experiment or moved the channel: the challenger did not win.
+            return _found(inputs, "rejected" if outcome == "stopped" else outcome, text, seen.evidence)
+        assignment.wait(_POLL_SECONDS)
 
 
-def _found(inputs: CanaryInputs, outcome: str, said: str, evidence: Evidence | None = None) -> Findings:
+def _found(inputs: CanaryInputs, outcome: str, message: str, evidence: Evidence | None = None) -> Findings:
     metrics: dict[str, float] = {}
     if evidence is not None:
         metrics = {
@@ -97,4 +99,4 @@ def _found(inputs: CanaryInputs, outcome: str, said: str, evidence: Evidence | N
             "compared": evidence.compared,
             "disagreed": evidence.disagreed,
         }
-    return Findings(outcome=outcome, version=inputs.version, digest=inputs.digest, message=said, metrics=metrics)
+    return Findings(outcome=outcome, version=inputs.version, digest=inputs.digest, message=message, metrics=metrics)

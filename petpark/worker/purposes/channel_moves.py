@@ -1,4 +1,4 @@
-"""The purposes `move` and `read-back`: set a channel to a version, and wait until its endpoints serve it."""
+"""The purposes `move` and `read-back`: move a channel to a version, and wait until an endpoint serves it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -26,15 +26,15 @@ _REFUSALS: Final = (DecidedAfterMove, GatesFailed, MetricBelow, MoverRefused, No
 _TRIES: Final = 3
 _POLL_SECONDS: Final = (0.2, 2.0)
 """Initial and maximum polling interval, in seconds: an endpoint follows its channel within seconds."""
-_SPARE_SHARE: Final = 0.9
-"""Of a job's time in which an endpoint may follow: the rest is for saying what answers instead."""
+_WAIT_SHARE: Final = 0.9
+"""Share of the job's time for waiting; the rest is for reporting what the endpoint serves instead."""
 
 
 def move(assignment: Assignment) -> Findings:
-    """Set a channel to a version by the channel's rule, as promoter; a channel that is there already is not moved.
+    """Move a channel to a version by the channel's rule, as promoter, unless it is already there.
 
     Outcomes: `moved`, `refused`. Raises OrderMalformed, `ChannelUnknown`, the registry's VersionMissing and
-    DigestMismatch, and ChannelMoved where others move the channel all the time.
+    DigestMismatch, and ChannelMoved if others keep moving the channel.
     """
 
     def read(fields: Fields) -> tuple[int, str, str, str]:
@@ -44,12 +44,14 @@ def move(assignment: Assignment) -> Findings:
     number, digest, channel, why = assignment.order.read(read)
     target = assignment.target()
     store = target.store(target.outputs.model_store, role=Role.PROMOTER)
-    Catalog(store, target.outputs.model).version(number, digest=digest)  # the version that was tested, and no other
+    Catalog(store, target.outputs.model).version(
+        number, digest=digest
+    )  # raises DigestMismatch unless it is the tested version
     for left in reversed(range(_TRIES)):
         head = Channel(store, target.outputs.model, channel, memory=target.chains()).head()
         if head is not None and (head.version, head.digest) == (number, digest):
-            said = f"{channel} is at version {number} since entry {head.number}, by {head.by}"
-            return Findings(outcome="moved", version=number, digest=digest, message=said)
+            text = f"{channel} has been at version {number} since entry {head.number}, by {head.by}"
+            return Findings(outcome="moved", version=number, digest=digest, message=text)
         try:
             entry = decisions.promote(target, number, channel=channel, why=why)
         except ChannelMoved:
@@ -57,18 +59,18 @@ def move(assignment: Assignment) -> Findings:
                 raise
             assignment.check()
         except _REFUSALS as error:
-            said = f"expected {error.expected}; found {error.actual}. {error.next}"
-            return Findings(outcome="refused", version=number, digest=digest, message=said)
+            text = f"expected {error.expected}; found {error.actual}. {error.next}"
+            return Findings(outcome="refused", version=number, digest=digest, message=text)
         else:
-            said = f"entry {entry.number} of {channel}"
-            return Findings(outcome="moved", version=number, digest=digest, message=said)
+            text = f"entry {entry.number} of {channel}"
+            return Findings(outcome="moved", version=number, digest=digest, message=text)
     raise AssertionError("unreachable: the last try returns or raises")
 
 
 def read_back(assignment: Assignment) -> Findings:
     """Wait until every process of a stack's endpoint serves a digest. Outcomes: `passed`, `refused`.
 
-    Also waits for a stack that is being deployed for the first time.
+    Also waits for a stack that is not deployed yet. Raises OrderMalformed, Interrupted, TookTooLong.
     """
 
     def read(fields: Fields) -> tuple[int, str, str]:
@@ -77,18 +79,18 @@ def read_back(assignment: Assignment) -> Findings:
     number, digest, stack = assignment.order.read(read)
     problem = wait_for_digest(assignment, lambda: assignment.open_target(stack), digest)
     if problem:
-        said = f"the endpoint of {stack} does not serve version {number}: {problem}"
-        return Findings(outcome="refused", version=number, digest=digest, message=said)
+        text = f"the endpoint of {stack} does not serve version {number}: {problem}"
+        return Findings(outcome="refused", version=number, digest=digest, message=text)
     return Findings(outcome="passed", version=number, digest=digest, message=f"the endpoint of {stack} serves it")
 
 
 def wait_for_digest(assignment: Assignment, find_target: Callable[[], Target], digest: str) -> str:
-    """Wait until a stack's endpoint serves `digest` everywhere; else what answers instead, when time is short.
+    """Wait until all processes of an endpoint serve `digest`.
 
-    Raises Interrupted.
+    Returns an empty text, or what they serve instead if the time runs out. Raises Interrupted, TookTooLong.
     """
-    began = assignment.clock()
-    give_up_at = began + (assignment.deadline - began) * _SPARE_SHARE
+    start = assignment.clock()
+    wait_until = start + (assignment.deadline - start) * _WAIT_SHARE
     pause, longest = _POLL_SECONDS
     target: Target | None = None
     while True:
@@ -97,18 +99,18 @@ def wait_for_digest(assignment: Assignment, find_target: Callable[[], Target], d
             problem = other_than(digest, *endpoint_status.ask_everyone(target))
         except StackNotDeployed as error:
             problem = str(error)
-        if not problem or assignment.clock() >= give_up_at:
+        if not problem or assignment.clock() >= wait_until:
             return problem
-        assignment.wait(min(pause, give_up_at - assignment.clock()))
+        assignment.wait(min(pause, wait_until - assignment.clock()))
         pause = min(longest, 1.5 * pause)
 
 
 def other_than(digest: str, answers: Sequence[Mapping[str, Any]], silent: Sequence[str]) -> str:
-    """What of an endpoint's answers is not `digest`, as a part of a sentence; empty if all is well."""
+    """Returns which processes do not serve `digest` or do not respond, as text; empty if all serve it."""
     others = [
         f"{served.get('instance')} serves version {served.get('version')} ({served.get('digest')})"
         for served in answers
         if served.get("digest") != digest
     ]
-    problems = [*others, *(f"{name} does not answer" for name in silent)]
-    return "; ".join(problems) if problems or answers else "nothing answers"
+    problems = [*others, *(f"{name} does not respond" for name in silent)]
+    return "; ".join(problems) if problems or answers else "no process responds"

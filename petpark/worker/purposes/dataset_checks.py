@@ -1,4 +1,4 @@
-"""The purpose `dataset`: may a model be made of these photos?"""
+"""The purpose `dataset`: check that a dataset is fit for training."""
 
 from typing import Final
 
@@ -15,11 +15,11 @@ from training.errors import DatasetRefused, SplitsLeak
 from training.plan import DataGates
 from training.quality.stored import newest, refuse_doubtful
 
-_BY_NETWORKS: Final = ("label_noise", "unlike")
+_NETWORK_GATES: Final = ("label_noise", "unlike")
 
 
 def check(assignment: Assignment) -> Findings:
-    """Look at a dataset as a training would before it begins; make its quality report if there is none.
+    """Check a dataset as a training does at its start; create its quality report if there is none.
 
     Outcomes: `passed`, `refused`. Raises OrderMalformed, and training's DatasetMissing, ManifestMalformed, PhotoLost.
     """
@@ -46,8 +46,8 @@ def check(assignment: Assignment) -> Findings:
 
 
 def needs_networks(gates: DataGates | None) -> bool:
-    """Whether a gate needs checks by networks, which take minutes; otherwise they are skipped."""
-    return gates is not None and any(not DATA_GATES[name].is_off(getattr(gates, name)) for name in _BY_NETWORKS)
+    """Whether a gate needs the checks by neural networks, which take minutes and are skipped otherwise."""
+    return gates is not None and any(not DATA_GATES[name].is_off(getattr(gates, name)) for name in _NETWORK_GATES)
 
 
 def _read(fields: Fields) -> tuple[str, DataGates | None]:
@@ -55,7 +55,7 @@ def _read(fields: Fields) -> tuple[str, DataGates | None]:
 
 
 def read_gates(fields: Fields) -> StackGates:
-    """The input `gates`, as stacks export it; ValueError."""
+    """Returns the input `gates`, in the form of a stack's outputs. Raises ValueError."""
     try:
         return StackGates.from_dict(fields.nested("gates").rest())
     except GatesInvalid as error:
@@ -63,10 +63,10 @@ def read_gates(fields: Fields) -> StackGates:
 
 
 def data_gates(gates: StackGates) -> DataGates | None:
-    """The limits of data that a stack declares; None if it declares none, and asks for no report."""
+    """Returns the data gates that a stack declares; None if it declares none and so needs no report."""
     if not gates.data:
         return None
-    # Outputs know no integers: 3.0 was written as 3.
+    # Gates are floats in the outputs; the settings of integers must have no fraction.
     return DataGates().with_settings(
         f"{name}={int(value) if value == int(value) else value}" for name, value in gates.data.items()
     )

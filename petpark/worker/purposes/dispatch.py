@@ -1,4 +1,4 @@
-"""The purposes of the machine `small`: which function does what, and its findings as the job's result."""
+"""The purposes on the machine `small`: the function of each, and its findings as the job's result."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -47,8 +47,8 @@ def perform(
     pause: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Ending:
-    """Run the order and store its result before the task is answered. Raises what the purpose's function raises."""
-    began = clock()
+    """Run an order and store its result. Returns the outcome to report. Raises what the purpose's function raises."""
+    start = clock()
     assignment = Assignment(
         order=order,
         open_target=targets or (lambda name: open_target(workspace, name)),
@@ -58,7 +58,7 @@ def perform(
         stop=stop,
         pause=pause,
         clock=clock,
-        deadline=began + order.max_seconds,
+        deadline=start + order.max_seconds,
     )
     assignment.check()
     found = FUNCTIONS[order.purpose](assignment)
@@ -69,7 +69,7 @@ def perform(
         digest=found.digest,
         metrics=found.metrics,
         message=found.message,
-        seconds=round(clock() - began, 2),
+        seconds=round(clock() - start, 2),
         outcome=found.outcome,
         report=found.report,
     )

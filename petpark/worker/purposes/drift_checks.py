@@ -1,4 +1,4 @@
-"""The purpose `drift`: tests a stack's recorded predictions for drift, and stores a record per day."""
+"""The purpose `drift`: test a stack's recorded predictions for drift, and store a record per day."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -42,10 +42,10 @@ _DAY: Final = timedelta(days=1)
 
 
 def check(assignment: Assignment) -> Findings:
-    """Complete yesterday's record, create one of today's whole hours, and log the alarms' metrics.
+    """Complete yesterday's record, create one for today's complete hours, and log the metrics of the alarms.
 
-    Inputs: `stack`, and `at`, the moment as of which it is (RFC 3339). Outcome: `written`. A record that is there
-    already stays, and its metrics are logged. Raises OrderMalformed, PredictionsUnreadable, ReferenceUnfit,
+    Inputs: `stack`, and `at`, the reference time (RFC 3339). Outcome: `written`. An existing record is kept, and its
+    metrics are logged. Raises OrderMalformed, PredictionsUnreadable, ReferenceUnfit,
     DriftRecordMalformed and the registry's errors.
     """
     stack, at = assignment.order.read(_inputs)
@@ -68,14 +68,14 @@ def check(assignment: Assignment) -> Findings:
 
 
 def covered(at: datetime) -> tuple[date, int]:
-    """Returns the day and the number of its hours (1 to 24) that are stored at a moment."""
+    """Returns the latest day with stored predictions at `at`, and its number of complete hours (1 to 24)."""
     end = (at.astimezone(UTC) - LATE).replace(minute=0, second=0, microsecond=0)
     day = (end - timedelta(microseconds=1)).date()
     return day, round((end - _midnight(day)) / timedelta(hours=1))
 
 
 def metrics_of(record: DriftRecord) -> dict[str, float]:
-    """Values for metric filters; the accuracy is omitted if unknown."""
+    """Returns the values for metric filters; without accuracy if it is unknown."""
     found: dict[str, float] = {
         DRIFTING_CAMERAS.field: len(record.drifting),
         SILENT_CAMERAS.field: len(record.silent),
@@ -86,7 +86,7 @@ def metrics_of(record: DriftRecord) -> dict[str, float]:
 
 
 def summary(record: DriftRecord) -> str:
-    """Summary of a record in a sentence."""
+    """Returns a one-line summary of a record."""
     parts = [f"{len(record.cameras)} cameras until {record.end:%Y-%m-%d %H:%M} UTC"]
     for what, names in (("drifting", record.drifting), ("silent", record.silent)):
         parts.append(f"{what}: {', '.join(names) or 'none'}")
@@ -105,7 +105,7 @@ def _midnight(day: date) -> datetime:
 
 
 def _write(assignment: Assignment, reads: Reads, find: FindReference, stack: str, day: date, hours: int) -> DriftRecord:
-    """Create the record of a day's first hours, unless one of at least as many hours exists."""
+    """Create the record of a day's first hours, unless one of at least as many hours exists. Returns the record."""
     known = record_of(assignment.workspace, stack, day)
     if known is not None and known.hours >= hours:
         return known
@@ -130,13 +130,13 @@ def _write(assignment: Assignment, reads: Reads, find: FindReference, stack: str
     )
     try:
         assignment.workspace.create(record.key, record.to_bytes())
-    except ObjectExists:  # another attempt was still running
+    except ObjectExists:  # written by another attempt that was still running
         return DriftRecord.from_bytes(assignment.workspace.get(record.key))
     return record
 
 
 def _complete_before(found: Sequence[DriftRecord], day: date) -> list[DriftRecord]:
-    """Records of consecutive complete days up to the day before `day`, oldest first."""
+    """Returns the records of consecutive complete days up to the day before `day`, oldest first."""
     complete = {record.day: record for record in found if record.hours == HOURS}
     kept: list[DriftRecord] = []
     while (record := complete.get((day - (len(kept) + 1) * _DAY).isoformat())) is not None:
@@ -149,7 +149,7 @@ def _seen(record: DriftRecord, camera: str) -> CameraDrift | None:
 
 
 def camera_of(found: DriftOfCamera, past: Sequence[CameraDrift | None]) -> CameraDrift:
-    """Results for a camera; `past` are its results on previous days, oldest first, None if there are none."""
+    """Returns a camera's results. `past` are those of previous days, oldest first; None for a day without."""
     windows = tuple(map(_window, found.windows))
     return CameraDrift(
         camera=found.camera,
@@ -162,14 +162,14 @@ def camera_of(found: DriftOfCamera, past: Sequence[CameraDrift | None]) -> Camer
 
 
 def _flags(before: CameraDrift | None) -> list[bool]:
-    """Which windows of the previous day drifted; an active alarm stays active over a day without windows."""
+    """Returns which windows of the previous day drifted; a day without windows keeps the state of the day before."""
     if before is None:
         return []
     return [each.drifted for each in before.windows] or [before.drifting]
 
 
 def _traffic(hourly: Sequence[int], past: Sequence[CameraDrift | None]) -> TrafficFinding | None:
-    """Compare the last hours with those of earlier days, from the camera's first hour with photos."""
+    """Returns the test of the last hours' traffic, since the camera's first photo; None without enough hours."""
     counts = np.array([*(each for day in past for each in (day.hourly if day else [0] * HOURS)), *hourly])
     sent = np.flatnonzero(counts)
     found = watch_traffic(counts[sent[0] :]) if len(sent) else None

@@ -1,4 +1,4 @@
-"""What a purpose's function gets and gives."""
+"""Argument and return value of a purpose's function."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from training.errors import Interrupted, TookTooLong
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What a job found: one of its purpose's outcomes, and what people and the pipeline need to know."""
+    """Result of a job: one of its purpose's outcomes, with details for people and the pipeline."""
 
     outcome: str
     message: str | None = None
@@ -24,39 +24,38 @@ class Findings:
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """An order, and what its function acts by."""
+    """An order, and the services that its function uses."""
 
     order: Order
     open_target: Callable[[str], Target]
-    """Stack to its target, as the operator roles that the instance may take."""
+    """Returns the target of a stack, with the operator roles that the instance may assume."""
     stack: str
-    """The stack that owns the platform."""
+    """Name of the stack that owns the platform."""
     workspace: ObjectStore
-    """As the instance's own role."""
+    """Accessed with the instance's own role."""
     report: Callable[[str, Mapping[str, object]], object]
     """Logs an event with values for metric filters."""
     stop: Callable[[], str | None]
     pause: Callable[[float], object]
     clock: Callable[[], float]
     deadline: float
-    """On `clock`; after it the job is out of time."""
+    """Time limit of the job, on `clock`."""
 
     def target(self) -> Target:
-        """The stack that owns the platform."""
+        """Returns the target of the stack that owns the platform."""
         return self.open_target(self.stack)
 
     def check(self) -> None:
-        """Raise Interrupted or TookTooLong where there is no time left."""
+        """Raise Interrupted if the job must stop, TookTooLong after its deadline."""
         if (why := self.stop()) is not None:
             raise Interrupted(why)
         if self.clock() >= self.deadline:
             raise TookTooLong(
-                f"{self.order.purpose} was not done after {self.order.max_seconds} s; give it more time and start it "
-                "again"
+                f"{self.order.purpose} did not finish within {self.order.max_seconds} s; start it again with more time"
             )
 
     def wait(self, seconds: float) -> None:
-        """Wait, unless there is no time left: Interrupted, TookTooLong."""
+        """Wait for `seconds`, at most until the deadline. Raises Interrupted, TookTooLong."""
         self.check()
         self.pause(max(0.0, min(seconds, self.deadline - self.clock())))
         self.check()

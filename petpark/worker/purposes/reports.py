@@ -1,4 +1,4 @@
-"""The purpose `report`: pages for people, made where the photos are."""
+"""The purpose `report`: create report pages on an instance, close to the photos."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -22,15 +22,15 @@ from training.plan import DataGates
 
 
 def write(assignment: Assignment) -> Findings:
-    """Make the report that the order names by `kind`. Outcome: `written`. Raises OrderMalformed."""
+    """Create the report that the input `kind` names. Outcome: `written`. Raises OrderMalformed."""
     kind = assignment.order.inputs.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise OrderMalformed(f"no report of kind {kind!r}; expected one of: {', '.join(_KINDS)}")
+        raise OrderMalformed(f"invalid input kind: {kind!r}; expected one of: {', '.join(_KINDS)}")
     return _KINDS[kind](assignment)
 
 
 def _quality(assignment: Assignment) -> Findings:
-    """A dataset's quality report, whether or not there is one: photos' measures change with the networks."""
+    """Create a dataset's quality report, even if there is one: the measurements change with the networks."""
     dataset = assignment.order.read(lambda fields: (fields.text("kind"), fields.text("dataset", SHA256)))[1]
     target = assignment.target()
     made = quality_reports.report(target, dataset, gates=DataGates())
@@ -44,9 +44,9 @@ def _quality(assignment: Assignment) -> Findings:
 
 
 def _monthly(assignment: Assignment) -> Findings:
-    """Write the monthly report of `stack`. If `month` is empty: on the last complete month in time zone `zone`.
+    """Create the monthly report of `stack`; for an empty `month`, that of the last complete month in `zone`.
 
-    The state machine `act` sends the message by e-mail; the report is stored first.
+    The report is stored before the state machine `act` sends the message by e-mail.
     """
     kind, stack, named, language, zone_name = assignment.order.read(
         lambda fields: tuple(fields.text(name) for name in ("kind", "stack", "month", "language", "zone"))
@@ -64,7 +64,7 @@ def _monthly(assignment: Assignment) -> Findings:
 
 
 def _monitoring(assignment: Assignment) -> Findings:
-    """The monitoring page of `stack`, of the last `DAYS` days."""
+    """Create the monitoring page of `stack` for the last `DAYS` days."""
     kind, stack, language, zone_name = assignment.order.read(
         lambda fields: tuple(fields.text(name) for name in ("kind", "stack", "language", "zone"))
     )

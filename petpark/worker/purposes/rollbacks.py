@@ -1,4 +1,4 @@
-"""The purpose `rollback`: an alarm rolls a channel back if the active version may be the cause."""
+"""The purpose `rollback`: roll a channel back on an alarm if its version may be the cause."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,11 +32,11 @@ class RollbackInputs:
     began: datetime
     """When the alarm's state changed."""
     hours: float
-    """A version that had been active for longer when the alarm started is not considered the cause."""
+    """A version active for longer than this before the alarm is not considered its cause."""
 
     @classmethod
     def read(cls, fields: Fields) -> "RollbackInputs":
-        """Parse the inputs. Raises ValueError."""
+        """Returns the inputs. Raises ValueError."""
         inputs = cls(
             stack=fields.text("stack"),
             channel=fields.text("channel", NAME),
@@ -50,18 +50,20 @@ class RollbackInputs:
 
     @property
     def why(self) -> str:
-        """Reason in the channel's entry, by which another attempt recognises it."""
+        """Reason in the channel's entry, by which a repeated attempt recognises the entry."""
         return f"alarm {self.alarm} of stack {self.stack} since {self.began.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def why_not(head: ChannelEntry | None, inputs: RollbackInputs) -> str:
-    """Returns why the channel is not rolled back, as a sentence; empty if it should be."""
+    """Returns why the channel is not rolled back; an empty text if it should be."""
     if head is None:
         return f"{inputs.channel} has no version"
     since = parse_time(head.at)
-    where = f"{inputs.channel} is at version {head.version} since {since:%Y-%m-%d %H:%M} UTC (entry {head.number})"
+    where = (
+        f"{inputs.channel} has been at version {head.version} since {since:%Y-%m-%d %H:%M} UTC (entry {head.number})"
+    )
     if head.is_rollback:
-        return f"{where}, by a rollback: a second rollback needs a person"
+        return f"{where}, by a rollback: a second rollback requires a person"
     if inputs.began <= since:
         return f"{where}, and the alarm started before that"
     if inputs.began - since > timedelta(hours=inputs.hours):
@@ -73,7 +75,7 @@ def roll_back(assignment: Assignment) -> Findings:
     """Roll a channel back as promoter, unless `why_not` returns a reason or the channel's rule forbids it.
 
     Outcomes: `rolled-back` (also if an earlier attempt did it), `kept`, `refused`. Raises OrderMalformed, and the
-    registry's errors of a store that does not answer.
+    registry's errors if the store is unavailable.
     """
     inputs = assignment.order.read(RollbackInputs.read)
     target = assignment.target()
@@ -88,11 +90,11 @@ def roll_back(assignment: Assignment) -> Findings:
     except ChannelMoved as error:
         return Findings(outcome="kept", message=f"the channel changed in the meantime: {error.actual}")
     except _REFUSALS as error:
-        said = f"expected {error.expected}; found {error.actual}. {error.next}"
-        return Findings(outcome="refused", version=head.version, digest=head.digest, message=said)
+        text = f"expected {error.expected}; found {error.actual}. {error.next}"
+        return Findings(outcome="refused", version=head.version, digest=head.digest, message=text)
     return _moved(entry)
 
 
 def _moved(entry: ChannelEntry) -> Findings:
-    said = f"{entry.channel} is back at version {entry.version} (entry {entry.number}); before: {entry.previous}"
-    return Findings(outcome="rolled-back", version=entry.version, digest=entry.digest, message=said)
+    text = f"{entry.channel} is back at version {entry.version} (entry {entry.number}); before: {entry.previous}"
+    return Findings(outcome="rolled-back", version=entry.version, digest=entry.digest, message=text)

@@ -1,4 +1,4 @@
-"""The purposes `train` and `trial`: a spec from the order's inputs, and the training as a process of its own."""
+"""The purposes `train` and `trial`: a spec from the order's inputs, and the training as a child process."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,12 +24,12 @@ from training.networks.pretrained import PACKAGED
 from training.plan import Checks, EvaluationPlan, Gates
 from training.search.study import Study
 
-_USUAL_RECIPE: Final = "transfer"
+_DEFAULT_RECIPE: Final = "transfer"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingInputs:
-    """Inputs of a training or trial that no person submitted."""
+    """Inputs of a training or trial without a submitted spec."""
 
     dataset: str
     recipe: str
@@ -40,13 +40,13 @@ class TrainingInputs:
 
     @classmethod
     def of(cls, order: Order) -> "TrainingInputs":
-        """Read an order's inputs, strictly; OrderMalformed."""
+        """Returns an order's inputs. Raises OrderMalformed."""
 
         def read(fields: Fields) -> TrainingInputs:
             trial = order.purpose is Purpose.TRIAL
             inputs = TrainingInputs(
                 dataset=fields.text("dataset", SHA256),
-                recipe=fields.text("recipe") or _USUAL_RECIPE,
+                recipe=fields.text("recipe") or _DEFAULT_RECIPE,
                 settings=fields.texts("settings"),
                 seed=fields.count("seed", least=0),
                 gates=read_gates(fields),
@@ -60,7 +60,7 @@ class TrainingInputs:
 
 
 def spec_of(order: Order, *, code: str | None) -> JobSpec:
-    """What a training must do by its order; OrderMalformed, or training's SpecMalformed naming the setting."""
+    """Returns the spec for an order's inputs. Raises OrderMalformed, or training's SpecMalformed naming the setting."""
     inputs = TrainingInputs.of(order)
     parameters = find_recipe(inputs.recipe).with_settings(inputs.settings)
     refuse_idle(parameters, inputs.settings)
@@ -79,12 +79,15 @@ def spec_of(order: Order, *, code: str | None) -> JobSpec:
 
 
 def _weights(parameters: HyperParameters) -> str | None:
-    """A linear layer needs a trained network, and instances have some from their lock: no one else fetches weights."""
+    """Returns the hash of the weights of a frozen network; None for others.
+
+    Only packaged weights, which instances have installed, can be used: nothing here can download others.
+    """
     if not parameters.frozen:
         return None
     if (packaged := PACKAGED.get(parameters.architecture)) is None:
         raise SpecMalformed(
-            f"frozen=1 needs weights of {parameters.architecture}, and training instances have those of "
+            f"frozen=1 needs weights of {parameters.architecture}, but training instances have only those of "
             f"{', '.join(PACKAGED)}; choose one of these, or submit the weights: petpark train --weights"
         )
     return packaged.sha256
@@ -92,14 +95,14 @@ def _weights(parameters: HyperParameters) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyInputs:
-    """Inputs of a trial of a stored study, or of the training of its best."""
+    """Inputs of a trial of a stored study, or of the training of its best trial."""
 
     study: str
     settings: tuple[str, ...]
 
     @classmethod
     def of(cls, order: Order) -> "StudyInputs":
-        """Read an order's inputs, strictly; OrderMalformed."""
+        """Returns an order's inputs. Raises OrderMalformed."""
 
         def read(fields: Fields) -> StudyInputs:
             fields.count("trial")
@@ -109,10 +112,10 @@ class StudyInputs:
 
 
 def spec_of_study(workspace: ObjectStore, order: Order) -> JobSpec:
-    """What a stored study says of a trial; the best is trained as no trial, so that it is published.
+    """Returns the spec of a trial of a stored study, or of the training of its best trial, which is published.
 
-    The best starts from the same weights: they are copied to its job. Raises OrderMalformed, SpecMalformed and registry
-    errors.
+    The best trial starts from the study's initial weights, which are copied to its job.
+    Raises OrderMalformed, SpecMalformed and registry errors.
     """
     inputs = StudyInputs.of(order)
     shared = Study.from_json(workspace.get(study_key(inputs.study))).spec
@@ -125,14 +128,14 @@ def spec_of_study(workspace: ObjectStore, order: Order) -> JobSpec:
 
 
 def ensure_spec(workspace: ObjectStore, order: Order, *, code: str | None) -> JobSpec:
-    """Returns the job's spec: the one that was submitted, else the one that the order's inputs say, which is stored.
+    """Returns the job's spec: the submitted one, else the one for the order's inputs, which is then stored.
 
     Raises OrderMalformed, SpecMalformed and registry errors.
     """
     if workspace.stat(job_spec_key(order.job)) is None:
         stored = "study" in order.inputs and "dataset" not in order.inputs
         spec = spec_of_study(workspace, order) if stored else spec_of(order, code=code)
-        with suppress(JobExists):  # another attempt was not as dead as it seemed; the inputs are the same
+        with suppress(JobExists):  # stored by another attempt that was still running, from the same inputs
             submit(workspace, order.job, spec)
     return load_spec(workspace, order.job)
 
@@ -142,11 +145,11 @@ def train(
     workspace: ObjectStore,
     *,
     stop: Callable[[], str | None],
-    meeting: Rendezvous | None,
+    rendezvous: Rendezvous | None,
     process: TrainingProcess,
 ) -> Ending:
-    """Train until the job has ended or `stop` says why not to go on; how it ended."""
-    variables = {} if meeting is None else {Variable.RENDEZVOUS.value: meeting.to_json()}
+    """Train until the job has ended or `stop` returns a reason. Returns the outcome."""
+    variables = {} if rendezvous is None else {Variable.RENDEZVOUS.value: rendezvous.to_json()}
     status = process.run(lambda: stop() is not None, variables)
     result = find_result(workspace, order.job)
     return of_training(order.job, status, result, why=stop(), last_lines=process.last_lines)

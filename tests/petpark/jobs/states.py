@@ -131,14 +131,14 @@ class _Pages:
     states: StepFunctions
     operation: str
 
-    def paginate(self, **asked: Any) -> Iterator[dict[str, Any]]:
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
         """Pages of two, so that there are several."""
         if self.operation == "get_execution_history":
-            items, name = self.states.get_execution_history(executionArn=asked["executionArn"])["events"], "events"
+            items, name = self.states.get_execution_history(executionArn=request["executionArn"])["events"], "events"
         else:
-            head = asked["stateMachineArn"].replace("stateMachine", "execution")
+            head = request["stateMachineArn"].replace("stateMachine", "execution")
             assert not head.endswith(":live"), "executions are listed of the state machine: any version ran them"
-            wanted = asked.get("statusFilter")
+            wanted = request.get("statusFilter")
             items = [
                 each
                 for arn, each in reversed(self.states.executions.items())

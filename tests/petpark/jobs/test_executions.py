@@ -23,10 +23,10 @@ from petpark.errors import (
     StackOutdated,
 )
 from petpark.jobs import execution_events, executions, job_logs
-from petpark.jobs.execution_events import History, MoneySeen, StateSeen
+from petpark.jobs.execution_events import CostIncreased, History, StateEntered
 from petpark.jobs.executions import Execution
 from petpark.jobs.spending import Spending, hourly_price
-from petpark.jobs.submission import EpochSeen, Finished
+from petpark.jobs.submission import EpochFinished, Finished
 from registry.clock import utc_now
 from registry.layout.jobs import epoch_key, job_launch_key, job_order_key, job_result_key
 from registry.layout.workspace import spending_prefix
@@ -37,7 +37,7 @@ from tests.registry.aging_store import AgingStore
 from training.job import EpochRecord, JobResult, JobSpec, store_result, submit
 
 JOB = "20261130-120000-3fa9"
-ASKER = "arn:aws:sts::123456789012:assumed-role/publisher/alice"
+REQUESTER = "arn:aws:sts::123456789012:assumed-role/publisher/alice"
 ARN = f"{OUTPUTS['job'].removesuffix(':live').replace('stateMachine', 'execution')}:{JOB}"
 
 
@@ -49,7 +49,7 @@ def states() -> StepFunctions:
 @pytest.fixture
 def target(place: Place, states: StepFunctions) -> FakeTarget:
     place.buckets["workspace"] = workspace = MemoryStore()
-    submit(workspace, JOB, JobSpec(dataset="d" * 64, seed=1, requested_by=ASKER, max_seconds=900))
+    submit(workspace, JOB, JobSpec(dataset="d" * 64, seed=1, requested_by=REQUESTER, max_seconds=900))
     return opener(place, states)()
 
 
@@ -77,7 +77,7 @@ def test_a_training_is_started_with_what_its_spec_says(target: FakeTarget, state
         "instances": 1,
         "on_demand": True,
         "max_seconds": 900,
-        "requested_by": ASKER,
+        "requested_by": REQUESTER,
         "pipeline": None,
         "inputs": {},
     }
@@ -142,10 +142,10 @@ def test_following_tells_states_epochs_and_money_once_and_the_end_last(
 
     states.on_look = on_look
     seen = followed(target)
-    assert [each.state for each in seen if isinstance(each, StateSeen)] == ["LaunchSpot", "Boot", "Run", ""]
-    assert [each.cause for each in seen if isinstance(each, StateSeen)][-1] == "spot notice: terminate"
-    assert [each.record.epoch for each in seen if isinstance(each, EpochSeen)] == [1]
-    assert [each.usd for each in seen if isinstance(each, MoneySeen)][-1] == 1.234567
+    assert [each.state for each in seen if isinstance(each, StateEntered)] == ["LaunchSpot", "Boot", "Run", ""]
+    assert [each.cause for each in seen if isinstance(each, StateEntered)][-1] == "spot notice: terminate"
+    assert [each.record.epoch for each in seen if isinstance(each, EpochFinished)] == [1]
+    assert [each.usd for each in seen if isinstance(each, CostIncreased)][-1] == 1.234567
     assert isinstance(seen[-1], Finished)
     assert seen[-1].result.version == 3
 
@@ -154,7 +154,7 @@ def test_following_tells_states_epochs_and_money_once_and_the_end_last(
     ("status", "error", "kind", "step"),
     [
         ("FAILED", "CodeFailed", JobFailed, "Fix the cause"),
-        ("FAILED", "SpendCap", JobFailed, "Raise the named cap"),
+        ("FAILED", "SpendCap", JobFailed, "Raise the named limit"),
         ("FAILED", "TimedOut", JobFailed, "--max-minutes"),
         ("FAILED", "NoCapacity", NoCapacity, "--on-demand"),
         ("FAILED", "TooManyAttempts", JobInterrupted, f"petpark train --resume {JOB}"),
@@ -200,8 +200,8 @@ def test_the_command_starts_watches_and_ends_with_the_job(
 ) -> None:
     monkeypatch.setattr("petpark.commands.training.train.submit", lambda *_words: JOB)
     monkeypatch.setattr("petpark.jobs.job_details.job_summaries.training_instances.newest", lambda *_: None)
-    said = run("train", "--dataset", "d" * 64, "--json")
-    assert (said.exit_code, json.loads(said.stdout)) == (0, {"job": JOB, "execution": ARN})
+    result = run("train", "--dataset", "d" * 64, "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"job": JOB, "execution": ARN})
     states.enter(ARN, "Boot", "Run")
 
     def on_look(execution: dict[str, Any]) -> None:
@@ -211,7 +211,7 @@ def test_the_command_starts_watches_and_ends_with_the_job(
     states.on_look = lambda _execution: setattr(states, "on_look", on_look)
     watched = run("train", "--resume", JOB, "--watch")
     assert watched.exit_code == 0, watched.output
-    assert "the instance boots\nworks\n" in watched.stderr
+    assert "the instance boots\nruns\n" in watched.stderr
     assert "published" in watched.stdout
     again = run("train", "--resume", JOB)
     assert (again.exit_code, again.stderr.startswith("JobFinished")) == (1, True)
@@ -225,8 +225,8 @@ def test_ctrl_c_leaves_a_watched_job_alone(
 
     executions.start_training(target, JOB)
     states.on_look = lambda _execution: setattr(states, "on_look", interrupt)
-    said = run("train", "--resume", JOB, "--watch")
-    assert (said.exit_code, said.stderr.splitlines()[-2]) == (130, f"StillRunning: Job {JOB} continues.")
+    result = run("train", "--resume", JOB, "--watch")
+    assert (result.exit_code, result.stderr.splitlines()[-2]) == (130, f"StillRunning: Job {JOB} continues.")
     assert states.executions[ARN]["status"] == "RUNNING"
 
 
@@ -239,9 +239,9 @@ def test_cancelling_stops_the_executions_first(
     monkeypatch.setattr("petpark.jobs.cancellation.training_instances.end", lambda *_: None)
     stop = states.stop_execution
     states.stop_execution = lambda **named: (order.append("states"), stop(**named))[1]  # pyright: ignore[reportAttributeAccessIssue]
-    said = run("jobs", "cancel", JOB, "--why", "wrong dataset", "--json")
-    assert said.exit_code == 0, said.output
-    assert json.loads(said.stdout)["executions"] == [JOB]
+    result = run("jobs", "cancel", JOB, "--why", "wrong dataset", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["executions"] == [JOB]
     assert order == ["states", "ec2"]
     assert states.executions[ARN]["cause"] == "wrong dataset"
 
@@ -251,7 +251,7 @@ def test_jobs_are_listed_by_when_they_were_begun_and_not_by_name(
 ) -> None:
     monkeypatch.setattr("petpark.jobs.job_summaries.training_instances.by_job", lambda *_: {})
     place.buckets["workspace"] = store = AgingStore(workspace(target))  # pyright: ignore[reportArgumentType]
-    spec = JobSpec(dataset="d" * 64, seed=1, requested_by=ASKER, max_seconds=900)
+    spec = JobSpec(dataset="d" * 64, seed=1, requested_by=REQUESTER, max_seconds=900)
     for job in ("z-second", "a-third"):
         store.elapse(timedelta(hours=1))
         submit(store, job, spec)
@@ -266,7 +266,12 @@ def test_a_job_that_trains_nothing_is_listed_shown_and_cancelled(
 ) -> None:
     monkeypatch.setattr("petpark.jobs.job_summaries.training_instances.by_job", lambda *_: {})
     monkeypatch.setattr("petpark.jobs.job_summaries.training_instances.newest", lambda *_: None)
-    order = {"purpose": "move", "requested_by": ASKER, "pipeline": "p-1", "inputs": {"channel": "prod", "version": 3}}
+    order = {
+        "purpose": "move",
+        "requested_by": REQUESTER,
+        "pipeline": "p-1",
+        "inputs": {"channel": "prod", "version": 3},
+    }
     workspace(target).create(job_order_key("move-1"), json.dumps(order).encode())
     store_result(workspace(target), JobResult(job="move-1", status="succeeded", outcome="refused", message="no gates"))
     listed = json.loads(run("jobs", "list", "--json").stdout)["jobs"]
@@ -286,7 +291,7 @@ def test_a_job_is_not_run_again_when_its_execution_names_are_used_up(target: Fak
     states.on_start = lambda execution: execution.update(status="FAILED")
     made = {executions.start_training(target, JOB).name for _ in range(99)}
     assert made == {JOB, *(f"{JOB}-r{number}" for number in range(2, 100))}
-    with pytest.raises(JobFinished, match=f"{JOB} was run 99 times"):
+    with pytest.raises(JobFinished, match=f"{JOB} has been run 99 times"):
         executions.start_training(target, JOB)
 
 
@@ -310,7 +315,7 @@ class Logs:
 def test_the_log_of_a_job_on_a_small_machine_is_printed_and_followed_until_its_execution_has_ended(
     target: FakeTarget, states: StepFunctions
 ) -> None:
-    order = {"purpose": "move", "requested_by": ASKER, "pipeline": "p-1", "inputs": {}}
+    order = {"purpose": "move", "requested_by": REQUESTER, "pipeline": "p-1", "inputs": {}}
     workspace(target).create(job_order_key("move-1"), json.dumps(order).encode())
     logs = Logs("/petpark/test/jobs", "move-1", ['{"event": "works"}'])
     target._clients["logs", "publisher"] = logs
@@ -327,18 +332,18 @@ def test_the_log_of_a_job_on_a_small_machine_is_printed_and_followed_until_its_e
 
 
 @pytest.mark.parametrize(
-    ("ended", "said"),
+    ("ended", "expected"),
     [
         (
             {"status": "FAILED", "error": "NoCapacity", "cause": "no type in any zone"},
             "NoCapacity: no type in any zone",
         ),
-        ({"status": "ABORTED"}, "ABORTED: Step Functions has no cause"),
-        ({"status": "TIMED_OUT", "error": "", "cause": ""}, "TIMED_OUT: Step Functions has no cause"),
+        ({"status": "ABORTED"}, "ABORTED: Step Functions recorded no cause"),
+        ({"status": "TIMED_OUT", "error": "", "cause": ""}, "TIMED_OUT: Step Functions recorded no cause"),
     ],
 )
 def test_a_job_without_a_log_is_explained_by_the_end_of_its_newest_execution(
-    ended: dict[str, str], said: str, target: FakeTarget, states: StepFunctions
+    ended: dict[str, str], expected: str, target: FakeTarget, states: StepFunctions
 ) -> None:
     for number in range(3):  # older ones succeeded, and another job's is newer
         arn = f"{ARN}-r{number}"
@@ -347,7 +352,7 @@ def test_a_job_without_a_log_is_explained_by_the_end_of_its_newest_execution(
     other = f"{ARN[:-1]}0"
     states.executions[other] = {"executionArn": other, "status": "FAILED", "input": "{}", "startDate": AT}
     problem = job_logs.missing(target, JOB)
-    assert f"its execution {JOB} ended as {said}" in str(problem)
+    assert f"its execution {JOB} ended as {expected}" in str(problem)
     assert ARN in problem.next_step
     states.executions.pop(ARN)
     assert "none of its instances has started" in str(job_logs.missing(target, JOB))

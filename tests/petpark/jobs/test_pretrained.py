@@ -31,7 +31,7 @@ def test_weights_with_the_promised_bytes_are_taken(published: str, tmp_path: Pat
 
 
 def test_weights_with_other_bytes_are_refused(published: str, tmp_path: Path) -> None:
-    with pytest.raises(WeightsMissing, match="other bytes"):
+    with pytest.raises(WeightsMissing, match="does not match the hash"):
         fetch_pretrained("other", tmp_path, client=client())
 
 

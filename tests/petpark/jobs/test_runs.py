@@ -42,12 +42,12 @@ def two(place: Place) -> list[str]:
 
 
 def test_what_differs_is_shown_and_what_does_not_is_left_out(run: Run, two: list[str], tmp_path: Path) -> None:
-    said = run("runs", "compare", *two, "--page", str(tmp_path / "page.html"), "--json")
-    assert said.exit_code == 0, said.output
-    told = json.loads(said.stdout)
-    assert told["differences"] == {"learning_rate": ["0.1", "0.2"], "processor": ["<b>3</b>", "<b>1</b>"]}
-    assert [len(one["epochs"]) for one in told["runs"]] == [3, 1]
-    assert told["runs"][0]["result"]["version"] == 4
+    result = run("runs", "compare", *two, "--page", str(tmp_path / "page.html"), "--json")
+    assert result.exit_code == 0, result.output
+    output = json.loads(result.stdout)
+    assert output["differences"] == {"learning_rate": ["0.1", "0.2"], "processor": ["<b>3</b>", "<b>1</b>"]}
+    assert [len(one["epochs"]) for one in output["runs"]] == [3, 1]
+    assert output["runs"][0]["result"]["version"] == 4
 
 
 def test_the_page_stands_alone_draws_every_job_and_escapes_what_it_was_told(
@@ -71,9 +71,9 @@ def test_the_page_stands_alone_draws_every_job_and_escapes_what_it_was_told(
 
 def test_a_job_that_is_not_there_is_a_sentence(run: Run, place: Place, tmp_path: Path) -> None:
     place.buckets.setdefault("workspace", MemoryStore())
-    said = run("runs", "compare", "nothing", "--page", str(tmp_path / "page.html"))
-    assert said.exit_code == 1
-    assert said.stderr.startswith("JobMissing: ")
+    result = run("runs", "compare", "nothing", "--page", str(tmp_path / "page.html"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("JobMissing: ")
     assert not (tmp_path / "page.html").exists()
 
 
@@ -92,17 +92,17 @@ def test_what_is_no_record_of_a_job_is_named_and_passed_over(
     for key in (f"{epochs_prefix(two[0])}foreign", machine_key(two[0], 2), job_result_key(two[1])):
         workspace.create(key, b"junk")
     page = tmp_path / "page.html"
-    said = run("runs", "compare", *two, "--page", str(page))
-    assert said.exit_code == 0, said.output
+    result = run("runs", "compare", *two, "--page", str(page))
+    assert result.exit_code == 0, result.output
     for named in (f"{epochs_prefix(two[0])}foreign", job_result_key(two[1])):
-        assert f"Skipped {named}" in said.stdout
+        assert f"Skipped {named}" in result.stdout
         assert named in page.read_text()
 
 
 def test_jobs_are_compared_by_the_beginnings_of_their_ids(run: Run, two: list[str], tmp_path: Path) -> None:
     page = str(tmp_path / "page.html")
-    said = run("runs", "compare", *(job[:-1] for job in two), "--page", page, "--json")
-    assert [one["job"] for one in json.loads(said.stdout)["runs"]] == two
+    result = run("runs", "compare", *(job[:-1] for job in two), "--page", page, "--json")
+    assert [one["job"] for one in json.loads(result.stdout)["runs"]] == two
     ambiguous = run("runs", "compare", two[0][:4], "--page", page)
     assert ambiguous.exit_code == 2
     assert all(job in ambiguous.stderr for job in two)

@@ -20,7 +20,7 @@ from petpark.errors import (
 from petpark.jobs import execution_events, executions, job_logs, submission
 from petpark.jobs.cancellation import cancel
 from petpark.jobs.job_summaries import Stage, summary
-from petpark.jobs.submission import EpochSeen, ProgressSeen, Skipped
+from petpark.jobs.submission import EpochFinished, ProgressReported, Skipped
 from petpark.targets.target import USUAL_RECIPE
 from registry.layout.jobs import JOB_TAG, JOBS, boot_log_key, epoch_key, job_result_key, job_spec_key, progress_key
 from registry.store.memory_store import MemoryStore
@@ -125,15 +125,17 @@ def at(stage: int, done: int, of: int = 100) -> ProgressRecord:
 
 
 def test_records_tell_how_far_a_job_is_each_once_and_for_how_long(workspace: ObjectStore, job: str) -> None:
-    records, told = submission.Records(workspace, job), list[str]()
+    records, messages = submission.Records(workspace, job), list[str]()
 
     def look(*written: ProgressRecord | EpochRecord) -> None:
         for record in written:
             epoch_of = isinstance(record, EpochRecord)
             key = epoch_key(job, record.epoch) if epoch_of else progress_key(job, *record.key)
             workspace.create(key, record.to_json())
-        told.extend(
-            submission.sentence(event.record) for event in records.new() if isinstance(event, ProgressSeen | EpochSeen)
+        messages.extend(
+            submission.sentence(event.record)
+            for event in records.new()
+            if isinstance(event, ProgressReported | EpochFinished)
         )
 
     look(at(0, 100), at(1, 10))
@@ -141,7 +143,7 @@ def test_records_tell_how_far_a_job_is_each_once_and_for_how_long(workspace: Obj
     look(epoch(1, of=1))
     look()
     look(at(2, 1, of=4))
-    assert told == [
+    assert messages == [
         "100 of 100 photos decoded",
         "10 of 100 photos embedded, 1 min 12 s left",
         "90 of 100 photos embedded, 8 s left",
@@ -193,16 +195,16 @@ def test_a_job_whose_instance_failed_to_boot_shows_what_it_said_last(
     (instance,) = launched(ec2, job)
     ec2.terminate_instances(InstanceIds=[instance])
     assert f"aws ec2 get-console-output --instance-id {instance}" in " ".join(run("jobs", "show", job).stdout.split())
-    said = "".join(f"line {number}\n" for number in range(99)) + "[red]\x1b[2Jno space left\n"
-    workspace.create(boot_log_key(job, instance), said.encode())
+    text = "".join(f"line {number}\n" for number in range(99)) + "[red]\x1b[2Jno space left\n"
+    workspace.create(boot_log_key(job, instance), text.encode())
     shown = run("jobs", "show", job)
     assert "[red][2Jno space left" in shown.stdout, "neither colours nor a terminal's commands are taken from a log"
     assert "line 98" in shown.stdout
     assert "line 42" not in shown.stdout
     assert boot_log_key(job, instance) in shown.stdout
     assert "get-console-output" not in shown.output
-    (told,) = [json.loads(run("jobs", "show", job, "--json").stdout)["boot_log"]]
-    assert (told["instance"], told["last"][-2]) == (instance, "line 98")
+    (output,) = [json.loads(run("jobs", "show", job, "--json").stdout)["boot_log"]]
+    assert (output["instance"], output["last"][-2]) == (instance, "line 98")
 
 
 def test_the_list_says_how_far_every_job_is(run: Run, target: FakeTarget, ec2: Any, workspace: ObjectStore) -> None:
@@ -214,8 +216,8 @@ def test_the_list_says_how_far_every_job_is(run: Run, target: FakeTarget, ec2: A
     finish(workspace, failed, status="failed", version=None, digest=None, error="OutOfMemory")
     workspace.create(epoch_key(succeeded, 1), epoch(1).to_json())
     finish(workspace, succeeded)
-    told = {entry["job"]: entry for entry in json.loads(run("jobs", "list", "--json").stdout)["jobs"]}
-    stages = {job: entry["stage"] for job, entry in told.items()}
+    output = {entry["job"]: entry for entry in json.loads(run("jobs", "list", "--json").stdout)["jobs"]}
+    stages = {job: entry["stage"] for job, entry in output.items()}
     assert stages == {
         waiting: Stage.WAITING,
         running: Stage.RUNNING,
@@ -223,9 +225,9 @@ def test_the_list_says_how_far_every_job_is(run: Run, target: FakeTarget, ec2: A
         failed: Stage.FAILED,
         succeeded: Stage.SUCCEEDED,
     }
-    assert {entry["requested_by"] for entry in told.values()} == {BOB}
+    assert {entry["requested_by"] for entry in output.values()} == {BOB}
     assert run("jobs", "list").stdout.count(" bob ") == 5
-    assert (told[succeeded]["epochs"], told[succeeded]["version"], told[failed]["error"]) == (1, 1, "OutOfMemory")
+    assert (output[succeeded]["epochs"], output[succeeded]["version"], output[failed]["error"]) == (1, 1, "OutOfMemory")
     assert run("jobs", "list", "--limit", "2").stdout.count(DATASET[:12]) == 2
 
 
@@ -239,23 +241,23 @@ def test_a_record_that_cannot_be_read_is_a_row_of_the_list_and_the_others_are_li
     workspace.create(job_spec_key("20990101-000000-bad0"), b'{"seed":-1}')
     workspace.create(f"{JOBS}foreign/notes.txt", b"hello")
     workspace.create(f"{JOBS}foreign.txt", b"hello")
-    said = run("jobs", "list")
-    assert said.exit_code == 0, said.output
-    told = {entry["job"]: entry for entry in json.loads(run("jobs", "list", "--json").stdout)["jobs"]}
-    assert told[job]["stage"] == Stage.WAITING
+    result = run("jobs", "list")
+    assert result.exit_code == 0, result.output
+    output = {entry["job"]: entry for entry in json.loads(run("jobs", "list", "--json").stdout)["jobs"]}
+    assert output[job]["stage"] == Stage.WAITING
     for bad in ("20990101-000000-bad0", "foreign", "foreign.txt"):
-        assert told[bad]["stage"] == Stage.UNREADABLE
-        assert f"jobs/{bad}" in told[bad]["error"]
-        assert bad in said.stdout
+        assert output[bad]["stage"] == Stage.UNREADABLE
+        assert f"jobs/{bad}" in output[bad]["error"]
+        assert bad in result.stdout
 
 
 def test_a_job_is_known_by_the_beginning_of_its_id(run: Run, target: FakeTarget, ec2: Any, job: str) -> None:
     assert f"Job {job}" in run("jobs", "show", job[:-2]).stdout
     other = submission.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB))
-    said = run("jobs", "show", job[:8])
-    assert (said.exit_code, said.stderr.startswith("IdAmbiguous: 2 jobs begin with")) == (2, True)
-    assert job in said.stderr
-    assert other in said.stderr
+    result = run("jobs", "show", job[:8])
+    assert (result.exit_code, result.stderr.startswith("IdAmbiguous: 2 jobs begin with")) == (2, True)
+    assert job in result.stderr
+    assert other in result.stderr
     assert run("jobs", "show", "19").stderr.startswith("JobMissing: ")
 
 
@@ -274,16 +276,16 @@ def test_a_job_that_is_cancelled_ends_its_instances_and_says_who_and_why(
     first, _ = launched(ec2, job, 2)
     assert summary(target, job).instance_id == first
     (other,) = launched(ec2, submission.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB)))
-    told = json.loads(run("jobs", "cancel", job[:-1], "--why", "wrong dataset", "--json").stdout)
-    assert (told["job"], told["by"], told["why"]) == (job, ALICE, "wrong dataset")
-    assert first in told["instances"]
-    assert len(told["instances"]) == 2
+    output = json.loads(run("jobs", "cancel", job[:-1], "--why", "wrong dataset", "--json").stdout)
+    assert (output["job"], output["by"], output["why"]) == (job, ALICE, "wrong dataset")
+    assert first in output["instances"]
+    assert len(output["instances"]) == 2
     states = {
         machine["InstanceId"]: machine["State"]["Name"]
         for entry in ec2.describe_instances()["Reservations"]
         for machine in entry["Instances"]
     }
-    assert {states[each] for each in told["instances"]} <= {"shutting-down", "terminated"}
+    assert {states[each] for each in output["instances"]} <= {"shutting-down", "terminated"}
     assert states[other] in {"pending", "running"}
     assert summary(target, job).stage is Stage.CANCELLED
     result = find_result(workspace, job)
@@ -329,13 +331,13 @@ def test_what_a_job_said_is_printed_with_what_its_instances_said(
     log.report("epoch", {"epoch": 1, "loss": 0.25, "usage": {"cpu": 0.5}})
     log.report("failed\x1b[2J", {"message": None})
     workspace.create(boot_log_key(job, "i-1"), b"no space left")
-    said = run("jobs", "logs", job[:-1])
-    assert "epoch: epoch 1, loss 0.25, usage (cpu 0.5)" in said.stdout
-    assert "no space left" in said.stdout
-    assert "\x1b" not in said.stdout
-    told = json.loads(run("jobs", "logs", job, "--json").stdout)
-    assert [line["event"] for line in told["log"]] == ["epoch", "failed\x1b[2J"]
-    assert told["boot_logs"][0]["lines"] == ["no space left"]
+    result = run("jobs", "logs", job[:-1])
+    assert "epoch: epoch 1, loss 0.25, usage (cpu 0.5)" in result.stdout
+    assert "no space left" in result.stdout
+    assert "\x1b" not in result.stdout
+    output = json.loads(run("jobs", "logs", job, "--json").stdout)
+    assert [line["event"] for line in output["log"]] == ["epoch", "failed\x1b[2J"]
+    assert output["boot_logs"][0]["lines"] == ["no space left"]
 
 
 def test_a_log_is_followed_until_no_execution_runs_the_job(

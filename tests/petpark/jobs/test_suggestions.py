@@ -99,7 +99,7 @@ def test_a_command_takes_the_job_up_again_and_changes_only_what_is_to_be_tried(
         elif remedy.what == "continue from its weights":
             assert set(differ) == {"learning_rate"}
             assert given["--weights"] == [str(judgement.version)]
-        elif remedy.what == "from the weights in prod, more gently":
+        elif remedy.what == "a lower learning rate, from the weights in prod":
             assert set(differ) == {"learning_rate"}
             assert judgement.continued
         else:
@@ -170,9 +170,9 @@ def test_a_version_worse_than_prod_starts_again_from_there() -> None:
 def test_a_version_that_went_on_from_prod_and_lost_by_it_does_not_begin_there_again_as_it_was() -> None:
     found = tried("not_worse_than_prod", incumbent=2, continued=True)
     assert "start from the weights in prod" not in found
-    gently = found["from the weights in prod, more gently"]
-    assert options(gently)["--weights"] == ["2"]
-    assert "learning_rate=0.0005" in options(gently)["--set"]
+    command = found["a lower learning rate, from the weights in prod"]
+    assert options(command)["--weights"] == ["2"]
+    assert "learning_rate=0.0005" in options(command)["--set"]
 
 
 def test_twice_the_epochs_get_twice_the_time() -> None:

@@ -81,7 +81,7 @@ def test_waiting_for_a_trigger_that_does_not_answer_ends_after_a_minute(
     place: Place, states: StepFunctions, dataset: str
 ) -> None:
     passed = iter([0.0, 59.9, 60.0])  # it stays RUNNING
-    with pytest.raises(PipelineNotStarted, match="has not answered within 60 s"):
+    with pytest.raises(PipelineNotStarted, match="did not finish within 60 s"):
         runs.start(opener(place, states)(), dataset, pause=lambda _seconds: None, clock=lambda: next(passed))
 
 
@@ -92,15 +92,15 @@ def test_a_pipeline_is_not_retried_when_its_execution_names_are_used_up(
     for force in ("", *(f"retry-{number}" for number in range(2, 100))):
         runs.start(target, dataset, force=force)
     states.end("FAILED")
-    with pytest.raises(PipelineNotStarted, match="was retried 99 times"):
+    with pytest.raises(PipelineNotStarted, match="has been retried 99 times"):
         runs.retry(target, name(dataset))
 
 
 def test_a_pipeline_without_a_dataset_is_refused_in_a_sentence(run: Command, dataset: str) -> None:
     missing = run("pipeline", "start")
     assert missing.exit_code == 2
-    said = run("pipeline", "start", "--dataset", "f" * 64)
-    assert (said.exit_code, said.stderr.startswith("DatasetMissing: ")) == (1, True)
+    result = run("pipeline", "start", "--dataset", "f" * 64)
+    assert (result.exit_code, result.stderr.startswith("DatasetMissing: ")) == (1, True)
 
 
 def test_what_the_trigger_refuses_is_told_with_its_cause(run: Command, states: StepFunctions, dataset: str) -> None:
@@ -108,8 +108,8 @@ def test_what_the_trigger_refuses_is_told_with_its_cause(run: Command, states: S
         execution.update(status="FAILED", error="InputInvalid", cause="Unknown: forse; known are dataset, force.")
 
     states.on_start = refuse
-    said = run("pipeline", "start", "--dataset", dataset)
-    assert (said.exit_code, said.stderr.splitlines()[0]) == (
+    result = run("pipeline", "start", "--dataset", dataset)
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
         1,
         "PipelineNotStarted: The pipeline was not started: Unknown: forse; known are dataset, force.",
     )
@@ -117,8 +117,8 @@ def test_what_the_trigger_refuses_is_told_with_its_cause(run: Command, states: S
 
 def test_a_role_that_may_not_start_it_is_told_so(run: Command, states: StepFunctions, dataset: str) -> None:
     states.denied.add("StartExecution")
-    said = run("pipeline", "start", "--dataset", dataset)
-    assert (said.exit_code, said.stderr.startswith("AccessDenied: ")) == (2, True)
+    result = run("pipeline", "start", "--dataset", dataset)
+    assert (result.exit_code, result.stderr.startswith("AccessDenied: ")) == (2, True)
 
 
 def test_status_lists_and_shows_where_a_pipeline_is(
@@ -164,9 +164,9 @@ def test_a_missing_permission_is_reported_with_the_role_and_the_action(
         "cause": cause,
         "stopDate": AT,
     }
-    said = " ".join(run("pipeline", "status", name(dataset)).stdout.split())
-    assert f"role pipeline-job-role-1a2b may not {action} on arn:aws:" in said
-    assert "pulumi up restores the role's deployed permissions" in said
+    result = " ".join(run("pipeline", "status", name(dataset)).stdout.split())
+    assert f"role pipeline-job-role-1a2b may not {action} on arn:aws:" in result
+    assert "pulumi up restores the role's deployed permissions" in result
     assert denial("accuracy is 0.4") is None
 
 
@@ -176,18 +176,20 @@ def test_an_end_that_stored_jobs_lead_to_again_is_not_advised_to_be_retried(
 ) -> None:
     run("pipeline", "start", "--dataset", dataset)
     states.executions[f"{PIPELINE}:{name(dataset)}"] |= {"status": "FAILED", "error": error, "cause": "because"}
-    said = " ".join(run("pipeline", "status", name(dataset)).stdout.split())
-    assert "equal inputs end the same way" in said
-    assert "pipeline retry" not in said
+    result = " ".join(run("pipeline", "status", name(dataset)).stdout.split())
+    assert "equal inputs end the same way" in result
+    assert "pipeline retry" not in result
 
 
 @pytest.mark.parametrize("command", ["start", "retry"])
 def test_an_empty_name_as_of_an_unset_variable_starts_no_pipeline_of_the_only_dataset(
     run: Command, states: StepFunctions, trigger: None, dataset: str, command: str
 ) -> None:
-    said = run("pipeline", command, *(["--dataset", ""] if command == "start" else []))
-    assert said.exit_code == 1
-    assert said.stderr.startswith("DatasetMissing: the name" if command == "start" else "PipelineMissing: No pipeline")
+    result = run("pipeline", command, *(["--dataset", ""] if command == "start" else []))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        "DatasetMissing: the name" if command == "start" else "PipelineMissing: No pipeline"
+    )
     assert states.executions == {}
 
 
@@ -195,8 +197,8 @@ def test_an_empty_name_as_of_an_unset_variable_starts_no_pipeline_of_the_only_da
 def test_a_word_that_is_none_is_refused_before_anything_is_started(
     run: Command, states: StepFunctions, trigger: None, dataset: str, word: str
 ) -> None:
-    said = run("pipeline", "start", "--dataset", dataset, "--force", word)
-    assert (said.exit_code, "at most 40 letters" in said.stderr) == (2, True)
+    result = run("pipeline", "start", "--dataset", dataset, "--force", word)
+    assert (result.exit_code, "at most 40 letters" in result.stderr) == (2, True)
     assert states.executions == {}
 
 
@@ -211,16 +213,16 @@ def test_a_state_machine_that_somebody_edited_is_named_by_status(
     }
     states.deployed[OUTPUTS["pipeline"].removesuffix(":live")] = {"definition": "{}", "roleArn": "arn:mine"}
     del states.deployed[OUTPUTS["janitor"]]
-    told = run("pipeline", "status").stderr
+    result = run("pipeline", "status").stderr
     expected = {
         "job": "its definition was edited but not published; executions still run the deployed version",
-        "pipeline": "it has another role, arn:mine",
+        "pipeline": "its role was changed to arn:mine",
         "start": "its alias points to version 2; the deployed one is 1",
-        "janitor": "it, its alias or its deployed version was deleted",
+        "janitor": "the state machine, its alias or its deployed version was deleted",
     }
     for machine, what in expected.items():
         assert (
-            f"State machine {machine} differs from its deployment: {what}. To restore it: pulumi up --refresh" in told
+            f"State machine {machine} differs from its deployment: {what}. To restore it: pulumi up --refresh" in result
         )
     facts = json.loads(run("pipeline", "status", "--json").stdout)
     assert {each["machine"]: each["what"] for each in facts["edited"]} == expected
@@ -233,8 +235,8 @@ def test_history_and_graph_show_what_it_went_through(
     child = json.dumps({"Error": "CodeFailed", "Cause": "out of memory", "Status": "FAILED"})
     failed = {"resource": "startExecution.sync:2", "error": "States.TaskFailed", "cause": child}
     states.enter(f"{PIPELINE}:{name(dataset)}", taskFailedEventDetails=failed)
-    said = run("pipeline", "history")
-    assert "CodeFailed: out of memory" in said.stdout
+    result = run("pipeline", "history")
+    assert "CodeFailed: out of memory" in result.stdout
     steps = json.loads(run("pipeline", "history", dataset[:4], "--json").stdout)["steps"]
     assert [step["state"] for step in steps] == ["Check", "Begin", "CheckDataset", ""]
     drawn = run("pipeline", "graph", dataset[:4]).stdout
@@ -284,8 +286,8 @@ def test_an_execution_that_somebody_started_by_hand_is_listed_and_not_tried_agai
         "executionArn": f"{PIPELINE}:by-hand"
     }
     assert json.loads(run("pipeline", "status", "--json").stdout)["pipelines"][0]["dataset"] == ""
-    said = run("pipeline", "retry", "by-hand")
-    assert (said.exit_code, "names no dataset" in said.stderr) == (1, True)
+    result = run("pipeline", "retry", "by-hand")
+    assert (result.exit_code, "without a dataset" in result.stderr) == (1, True)
 
 
 def test_watching_ends_with_the_pipelines_own_end(
@@ -302,10 +304,10 @@ def test_watching_ends_with_the_pipelines_own_end(
             states.executions[arn] |= {"status": "SUCCEEDED", "output": output, "stopDate": AT}
 
     states.on_look = on_look
-    said = run("pipeline", "start", "--dataset", dataset, "--watch")
-    assert said.exit_code == 0, said.output
-    assert said.stderr.splitlines()[1:] == ["Check", "Begin", "CheckDataset", "Done"]
-    assert "1.50" in said.stdout
+    result = run("pipeline", "start", "--dataset", dataset, "--watch")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[1:] == ["Check", "Begin", "CheckDataset", "Done"]
+    assert "1.50" in result.stdout
     states.on_look = lambda _execution: None
     states.executions[arn] |= {"status": "FAILED", "error": "GateRefused", "cause": "accuracy"}
     assert run("pipeline", "start", "--dataset", dataset, "--watch").exit_code == 1
@@ -315,71 +317,73 @@ def test_watching_ends_with_the_pipelines_own_end(
 
 
 @pytest.fixture
-def asked(place: Place, states: StepFunctions, publish: Callable[..., Version]) -> str:
+def waiting_token(place: Place, states: StepFunctions, publish: Callable[..., Version]) -> str:
     """A pipeline waits for a decision about version 1; its token."""
     version = publish()
     place.buckets["workspace"] = MemoryStore()
-    ask(place, "p-1", version, "token-1")
+    request_certification(place, "p-1", version, "token-1")
     states.tokens["token-1"] = {}
     return "token-1"
 
 
-def ask(place: Place, execution: str, version: Version, token: str) -> None:
+def request_certification(place: Place, execution: str, version: Version, token: str) -> None:
     body = {"token": token, "execution": execution, "version": version.number, "digest": version.digest}
     place.buckets["workspace"].create(certification_key(execution), json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("decision", ["certified", "refused"])
 def test_a_decision_wakes_the_pipeline_that_waits(
-    run: Command, states: StepFunctions, asked: str, decision: str
+    run: Command, states: StepFunctions, waiting_token: str, decision: str
 ) -> None:
-    token = states.tokens[asked]
-    said = run("certify", "1", "--decision", decision, "--note", "looked", "--json")
-    assert said.exit_code == 0, said.output
+    token = states.tokens[waiting_token]
+    result = run("certify", "1", "--decision", decision, "--note", "looked", "--json")
+    assert result.exit_code == 0, result.output
     assert json.loads(token["output"])["decision"] == decision
     assert json.loads(token["output"])["by"].endswith("/vera")
-    assert json.loads(said.stdout)["pipelines"] == [{"execution": "p-1", "waited": True, "problem": ""}]
+    assert json.loads(result.stdout)["pipelines"] == [{"execution": "p-1", "waited": True, "problem": ""}]
 
 
 def test_a_revocation_and_a_decision_about_another_version_wake_nobody(
-    run: Command, states: StepFunctions, asked: str, publish: Callable[..., Version]
+    run: Command, states: StepFunctions, waiting_token: str, publish: Callable[..., Version]
 ) -> None:
     publish()
     assert run("certify", "1", "--decision", "revoked", "--note", "x").exit_code == 0
     assert run("certify", "2", "--decision", "certified", "--note", "x").exit_code == 0
-    assert states.tokens == {asked: {}}
+    assert states.tokens == {waiting_token: {}}
 
 
 def test_a_pipeline_that_is_over_is_named_and_the_decision_is_signed(
-    run: Command, states: StepFunctions, asked: str
+    run: Command, states: StepFunctions, waiting_token: str
 ) -> None:
     states.tokens.clear()
-    said = run("certify", "1", "--decision", "certified", "--note", "looked")
-    assert said.exit_code == 0
-    assert "has ended without this decision; to continue: petpark pipeline retry p-1" in said.stdout
+    result = run("certify", "1", "--decision", "certified", "--note", "looked")
+    assert result.exit_code == 0
+    assert "has ended without this decision; to continue: petpark pipeline retry p-1" in result.stdout
 
 
-def test_a_certifier_who_may_not_answer_is_told_what_to_do(run: Command, states: StepFunctions, asked: str) -> None:
+def test_a_certifier_who_may_not_answer_is_told_what_to_do(
+    run: Command, states: StepFunctions, waiting_token: str
+) -> None:
     states.denied.add("SendTaskSuccess")
-    said = run("certify", "1", "--decision", "certified", "--note", "looked")
-    assert said.exit_code == 0
-    assert "the certifier's role may not answer pipeline p-1" in said.stdout
+    result = run("certify", "1", "--decision", "certified", "--note", "looked")
+    assert result.exit_code == 0
+    assert "the certifier role may not answer pipeline p-1" in result.stdout
 
 
 def test_only_pipelines_that_wait_are_told_of_where_some_do(
-    run: Command, place: Place, states: StepFunctions, asked: str
+    run: Command, place: Place, states: StepFunctions, waiting_token: str
 ) -> None:
-    ask(place, "p-0", place.catalog.version(1), "old")
-    said = json.loads(run("certify", "1", "--decision", "certified", "--note", "x", "--json").stdout)
-    assert [each["execution"] for each in said["pipelines"]] == ["p-1"]
+    request_certification(place, "p-0", place.catalog.version(1), "old")
+    output = json.loads(run("certify", "1", "--decision", "certified", "--note", "x", "--json").stdout)
+    assert [each["execution"] for each in output["pipelines"]] == ["p-1"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"digest": 1}', b"\xff"])
 def test_a_question_that_is_none_keeps_no_decision_from_its_pipeline(
-    run: Command, place: Place, states: StepFunctions, asked: str, body: bytes
+    run: Command, place: Place, states: StepFunctions, waiting_token: str, body: bytes
 ) -> None:
     place.buckets["workspace"].create(certification_key("p-0"), body)
-    token = states.tokens[asked]
-    said = run("certify", "1", "--decision", "certified", "--note", "x")
-    assert said.exit_code == 0, said.output
+    token = states.tokens[waiting_token]
+    result = run("certify", "1", "--decision", "certified", "--note", "x")
+    assert result.exit_code == 0, result.output
     assert json.loads(token["output"])["decision"] == "certified"

@@ -26,8 +26,8 @@ class Events:
         return self.add(at, entered, taskScheduledEventDetails={"resource": "startExecution.sync:2"})
 
     def succeed(self, at: float, task: int, **output: Any) -> int:
-        told = json.dumps({"Status": "SUCCEEDED", "Output": output})
-        return self.add(at, task, taskSucceededEventDetails={"resource": "startExecution.sync:2", "output": told})
+        message = json.dumps({"Status": "SUCCEEDED", "Output": output})
+        return self.add(at, task, taskSucceededEventDetails={"resource": "startExecution.sync:2", "output": message})
 
 
 def test_a_stage_is_as_long_as_its_task_and_what_is_not_work_is_overhead():

@@ -82,16 +82,16 @@ def test_a_search_trains_every_setting_and_the_best_alone_is_trained_to_be_publi
     """Two real trainings. That the same spec gives the same weights is held by `tests/training/jobs/test_trial.py`."""
     cloud.work = lambda target, job: (finish if job.endswith("-best") else run_here)(target, job)
     options = ("--grid", "learning_rate=0.0001,0.01", "--max-hours", "9", "--max-usd", "5", "--watch")
-    said = run("search", "run", "--dataset", dataset[:8], *TINY, *options)
-    assert said.exit_code == 0, said.output
+    result = run("search", "run", "--dataset", dataset[:8], *TINY, *options)
+    assert result.exit_code == 0, result.output
     assert place.catalog.latest() is None
-    (told,) = json.loads(run("search", "list", "--json").stdout)["studies"]
-    study, table = told["study"], told["table"]
+    (output,) = json.loads(run("search", "list", "--json").stdout)["studies"]
+    study, table = output["study"], output["table"]
     assert [row["state"] for row in table["rows"]] == ["succeeded"] * 2
     best = table["rows"][table["best"] - 1]
     assert best["low"] == max(row["low"] for row in table["rows"])
     assert (table["usd"], best["launches"]) == (0.5, 1)
-    assert f"petpark search resume {study} --publish-best" in said.stdout
+    assert f"petpark search resume {study} --publish-best" in result.stdout
     ended = json.loads(run("search", "resume", study, "--publish-best", "--watch", "--json").stdout)
     assert ended["published"]["job"] == f"{study}-best"
     assert ended["published"]["version"] == 1
@@ -105,18 +105,18 @@ def test_a_study_is_started_once_by_its_name_and_then_nothing_is_needed_from_its
     run: Run, cloud: Cloud, dataset: str
 ) -> None:
     cloud.waits = True
-    said = run("search", "run", "--dataset", dataset, *TINY, "--grid", "mixup=0,0.1", "--json")
-    assert said.exit_code == 0, said.output
-    told = json.loads(said.stdout)
-    assert told["execution"].endswith(f":petpark-study:{told['study']}")
-    given_ = json.loads(cloud.states.executions[told["execution"]]["input"])
+    result = run("search", "run", "--dataset", dataset, *TINY, "--grid", "mixup=0,0.1", "--json")
+    assert result.exit_code == 0, result.output
+    output = json.loads(result.stdout)
+    assert output["execution"].endswith(f":petpark-study:{output['study']}")
+    given_ = json.loads(cloud.states.executions[output["execution"]]["input"])
     assert given_["trials"] == [{"setting": 1, "settings": ["mixup=0"]}, {"setting": 2, "settings": ["mixup=0.1"]}]
     assert (given_["usd"], given_["known"], given_["publish"], given_["requested_by"]) == (50, {}, False, ALICE)
-    again = json.loads(run("search", "resume", told["study"], "--json").stdout)
-    assert again == told, "it runs: nothing is started"
-    waits = run("search", "resume", told["study"], "--publish-best")
+    again = json.loads(run("search", "resume", output["study"], "--json").stdout)
+    assert again == output, "it runs: nothing is started"
+    waits = run("search", "resume", output["study"], "--publish-best")
     assert (waits.exit_code, "StudyRunning: " in waits.stderr) == (1, True)
-    shown = json.loads(run("search", "show", told["study"], "--json").stdout)
+    shown = json.loads(run("search", "show", output["study"], "--json").stdout)
     assert (shown["outcome"], [row["state"] for row in shown["rows"]]) == (None, ["waiting"] * 2)
 
 
@@ -144,16 +144,16 @@ def test_watching_tells_trials_and_money_and_ctrl_c_leaves_the_study_alone(
         "follow",
         lambda target, one: events(target, one, pause=lambda _: cloud.end(arn)),
     )
-    said = run("search", "resume", name, "--watch")
-    assert said.exit_code == 0, said.output
-    assert "trial 2 failed: LossNotFinite" in said.stderr
-    assert "trial 4 succeeded, balanced_accuracy 0.9" in said.stderr
-    assert "Instances took" in said.stdout
-    assert "1.00 USD" in said.stdout
+    result = run("search", "resume", name, "--watch")
+    assert result.exit_code == 0, result.output
+    assert "trial 2 failed: LossNotFinite" in result.stderr
+    assert "trial 4 succeeded, balanced_accuracy 0.9" in result.stderr
+    assert "Instances took" in result.stdout
+    assert "1.00 USD" in result.stdout
 
 
 def test_what_cannot_be_searched_is_refused_before_anything_is_stored(run: Run, place: Place, dataset: str) -> None:
-    for wrong, said in (
+    for wrong, message in (
         ((), "nothing to search"),
         (("--grid", "rate=1,2"), "learning_rate"),
         (("--random", "mixup=0..1"), "--trials"),
@@ -162,12 +162,12 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_stored(run: Run, 
         (("--grid", "mixup=0,0.1", "--metric", "recall_cow"), "recall_cat"),
         (("--grid", "mixup=0,0.1", "--halving"), "at least 3"),
         (("--grid", "mixup=0,0.1", "--max-hours", "0.5"), "--max-minutes"),
-        (("--grid", "mixup=0,0.1", "--max-usd", "1.79"), "and cost 1.80 USD, and 1.79 USD may be spent"),
+        (("--grid", "mixup=0,0.1", "--max-usd", "1.79"), "and cost 1.80 USD, but the limit is 1.79 USD"),
         (("--grid", "mixup=0,0.1", "--max-minutes", "6000"), "petpark:pipeline.job_usd"),
     ):
         ended = run("search", "run", "--dataset", dataset, *wrong)
         assert ended.exit_code == 2, (wrong, ended.output)
-        assert said in ended.stderr, (wrong, ended.stderr)
+        assert message in ended.stderr, (wrong, ended.stderr)
     assert list(place.buckets["workspace"].keys("")) == []
     for command in (("show",), ("resume",), ("cancel", "--why", "x")):
         assert run("search", command[0], "nothing", *command[1:]).stderr.startswith("StudyMissing: "), command
@@ -203,9 +203,9 @@ def test_a_study_that_is_cancelled_ends_its_executions_and_instances_and_says_wh
     assert [row["state"] for row in shown["rows"]] == ["running", *["waiting"] * 3]
     assert run("search", "cancel", name, "--why", " ").stderr.startswith("ReasonMissing: ")
     assert cloud.states.executions[child.arn]["status"] == "RUNNING"
-    told = json.loads(run("search", "cancel", name[:-1], "--why", "wrong dataset", "--json").stdout)
-    assert (told["study"], told["by"], told["why"], told["trials"]) == (name, ALICE, "wrong dataset", [1])
-    assert (told["executions"], told["instances"], instances) == ([started.name, child.name], ["i-1"], ["i-1"])
+    output = json.loads(run("search", "cancel", name[:-1], "--why", "wrong dataset", "--json").stdout)
+    assert (output["study"], output["by"], output["why"], output["trials"]) == (name, ALICE, "wrong dataset", [1])
+    assert (output["executions"], output["instances"], instances) == ([started.name, child.name], ["i-1"], ["i-1"])
     assert {each["status"] for each in cloud.states.executions.values()} == {"ABORTED"}
     result = find_result(cloud.store, job)
     assert result is not None
@@ -246,7 +246,7 @@ def test_a_resumed_study_runs_what_has_no_result_and_spends_what_is_left(run: Ru
     shown = json.loads(run("search", "show", name, "--json").stdout)
     assert [row["state"] for row in shown["rows"]] == ["failed", "succeeded", "interrupted", "succeeded"]
     assert (shown["rows"][2]["error"], shown["rows"][2]["message"]) == ("NoCapacity", "none left")
-    assert shown["outcome"] == f"1 of 4 trials did not end (3): petpark search resume {name}"
+    assert shown["outcome"] == f"1 of 4 trials have no result (3): petpark search resume {name}"
     assert cloud.store.stat(table_key(name)) is None
     cloud.fate = lambda _job: ""
     cloud.jobs.clear()
@@ -255,8 +255,8 @@ def test_a_resumed_study_runs_what_has_no_result_and_spends_what_is_left(run: Ru
     assert cloud.jobs == [f"{name}-000003"]
     resumed = next(each for arn, each in cloud.states.executions.items() if arn.endswith(f":{name}-r2"))
     assert json.loads(resumed["input"])["usd"] == 9
-    told = json.loads(ended.stdout)
-    assert (told["outcome"], told["best"], told["usd"]) == ("all trials ended", 4, 1.25)
+    output = json.loads(ended.stdout)
+    assert (output["outcome"], output["best"], output["usd"]) == ("all trials ended", 4, 1.25)
     cloud.jobs.clear()
     assert run("search", "resume", name).exit_code == 0
     assert cloud.jobs == [], "a study that has ended is shown"
@@ -268,7 +268,10 @@ def test_a_study_whose_budget_is_used_up_says_so_and_its_best_can_be_published(r
     study_executions.start(cloud.target, name)
     assert len(cloud.jobs) == 2
     shown = json.loads(run("search", "show", name, "--json").stdout)
-    assert shown["outcome"] == "the budget is used up: 2 of 4 trials did not end (3, 4), and one more may cost 1.60 USD"
+    assert (
+        shown["outcome"]
+        == "the budget is used up: 2 of 4 trials have no result (3, 4), and another attempt may cost 1.60 USD"
+    )
     refused = run("search", "resume", name)
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"BudgetTooSmall: The budget of study {name} is used up")
@@ -311,8 +314,8 @@ def test_the_page_shows_every_trial_escapes_what_it_was_told_and_needs_nothing_e
     cloud.fate = lambda job: "<b>Out</b>" if job.endswith("1") else ""
     name = cloud.begin(replace(STUDY, space=space, rungs=2))
     study_executions.start(cloud.target, name)
-    said = run("search", "show", name, "--out", str(tmp_path / "study.html"))
-    assert said.exit_code == 0, said.output
+    result = run("search", "show", name, "--out", str(tmp_path / "study.html"))
+    assert result.exit_code == 0, result.output
     html = (tmp_path / "study.html").read_text()
     assert html.count("<circle") == 2 * 5, "each success once in both charts"
     assert html.count('"mark best"') == 2
@@ -354,11 +357,13 @@ def test_a_study_that_cannot_be_read_is_a_row_and_studies_are_known_by_the_begin
     workspace.create(study_key("bad"), b"{}")
     workspace.create(f"{STUDIES}foreign/notes.txt", b"hello")
     workspace.create(f"{STUDIES}ż/ż", b"hello")
-    said = run("search", "list")
-    assert said.exit_code == 0, said.output
-    assert study in said.stdout
-    told: dict[str, Any] = {one["study"]: one for one in json.loads(run("search", "list", "--json").stdout)["studies"]}
-    assert {name for name, one in told.items() if one["problem"]} == {"bad", "foreign", "ż"}
-    assert study_prefix("bad") in said.stdout
-    assert f"not started: petpark search resume {study}" in told[study]["outcome"]
+    result = run("search", "list")
+    assert result.exit_code == 0, result.output
+    assert study in result.stdout
+    output: dict[str, Any] = {
+        one["study"]: one for one in json.loads(run("search", "list", "--json").stdout)["studies"]
+    }
+    assert {name for name, one in output.items() if one["problem"]} == {"bad", "foreign", "ż"}
+    assert study_prefix("bad") in result.stdout
+    assert f"not started: petpark search resume {study}" in output[study]["outcome"]
     assert study in run("search", "show", study[:-1], "--json").stdout

@@ -7,13 +7,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from petpark.worker.life import Attempt
+from petpark.worker.attempt import Attempt
 from petpark.worker.tokens import Tokens
 from registry.layout.jobs import boot_token_key, job_order_key, run_token_key
 from registry.store.memory_store import MemoryStore
 
 JOB, ATTEMPT = "train-0123456789abcdef", "train-0123456789abcdef.1"
-ASKER = "arn:aws:sts::123456789012:assumed-role/publisher/ana"
+REQUESTER = "arn:aws:sts::123456789012:assumed-role/publisher/ana"
 
 
 def order(purpose: str = "train", /, *, job: str = JOB, max_seconds: Any = 3600, **inputs: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def order(purpose: str = "train", /, *, job: str = JOB, max_seconds: Any = 3600,
         "schema": "petpark.order/1",
         "job": job,
         "purpose": purpose,
-        "requested_by": ASKER,
+        "requested_by": REQUESTER,
         "pipeline": None,
         "max_seconds": max_seconds,
         "inputs": inputs,
@@ -40,13 +40,13 @@ class Machine:
     store: MemoryStore = field(default_factory=MemoryStore)
     waited_for: set[str] = field(default_factory=set[str])
     answers: list[tuple[str, str, Any]] = field(default_factory=list[tuple[str, str, Any]])
-    said: list[str] = field(default_factory=list[str])
+    logged: list[str] = field(default_factory=list[str])
     beats: int = 0
     faults: list[str] = field(default_factory=list[str])
-    goes: bool = True  # on to `Run` once the boot was answered
+    continues: bool = True  # on to `Run` once the boot was answered
     at: float = 0.0
     seconds: float = 0.0
-    """Whether the attempt may work."""
+    """How long the attempt may work; 0: not limited."""
 
     def begin(self, order: dict[str, Any] | None) -> "Machine":
         """As far as the state `Boot`."""
@@ -61,16 +61,16 @@ class Machine:
         self.store.create(key, json.dumps({"token": token, **seconds}).encode())
 
     def send_task_success(self, *, output: str, **named: str) -> None:
-        self._take(named["taskToken"], "success", json.loads(output), ends=True)
+        self._call(named["taskToken"], "success", json.loads(output), ends=True)
 
     def send_task_failure(self, *, error: str, cause: str, **named: str) -> None:
-        self._take(named["taskToken"], error, cause, ends=True)
+        self._call(named["taskToken"], error, cause, ends=True)
 
     def send_task_heartbeat(self, **named: str) -> None:
         self.beats += 1
-        self._take(named["taskToken"], "beat", None, ends=False)
+        self._call(named["taskToken"], "beat", None, ends=False)
 
-    def _take(self, token: str, what: str, said: Any, *, ends: bool) -> None:
+    def _call(self, token: str, what: str, detail: Any, *, ends: bool) -> None:
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "down":
             raise EndpointConnectionError(endpoint_url="states")
@@ -80,13 +80,13 @@ class Machine:
             raise ClientError({"Error": {"Code": "TaskTimedOut", "Message": "no"}}, "SendTask")
         if ends:
             self.waited_for.remove(token)
-            self.answers.append((token, what, said))
-            if (token, what) == ("boot", "success") and self.goes:
+            self.answers.append((token, what, detail))
+            if (token, what) == ("boot", "success") and self.continues:
                 self._store_token(run_token_key(JOB, ATTEMPT), "run")
         if fault == "lost":
             raise EndpointConnectionError(endpoint_url="states")
 
-    def attempt(self, *, taken_away: Callable[[], str | None] = lambda: None, heartbeat: float = 0.05) -> Attempt:
+    def attempt(self, *, interruption: Callable[[], str | None] = lambda: None, heartbeat: float = 0.05) -> Attempt:
         """A worker's environment; its clock advances by its waits."""
 
         def pause(seconds: float) -> None:
@@ -99,8 +99,8 @@ class Machine:
             workspace=self.store,
             tokens=Tokens(self),  # pyright: ignore[reportArgumentType]
             heartbeat_seconds=heartbeat,
-            taken_away=taken_away,
-            report=lambda event, _facts: self.said.append(event),
+            interruption=interruption,
+            report=lambda event, _facts: self.logged.append(event),
             pause=pause,
             clock=lambda: self.at,
         )

@@ -26,7 +26,7 @@ def test_a_whole_number_may_be_written_as_a_state_machine_does():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"schema": "petpark.order/2"}, "schema"),
         ({"job": "A"}, "job"),
@@ -38,8 +38,8 @@ def test_a_whole_number_may_be_written_as_a_state_machine_does():
         ({"more": 1}, "unknown fields: more"),
     ],
 )
-def test_what_is_no_order_is_named(change, told):
-    with pytest.raises(OrderMalformed, match=told):
+def test_what_is_no_order_is_named(change, expected):
+    with pytest.raises(OrderMalformed, match=expected):
         Order.from_json(json.dumps({**order(), **change}).encode())
 
 

@@ -18,7 +18,7 @@ from petpark.worker.tokens import Tokens
 from registry.layout.jobs import job_spec_key, rendezvous_key
 from registry.layout.variables import Variable
 from registry.store.s3_store import S3Store
-from tests.petpark.worker.machine import ASKER, ATTEMPT, JOB, Machine, order
+from tests.petpark.worker.machine import ATTEMPT, JOB, REQUESTER, Machine, order
 from tests.training.imds import serving
 from training.job import JobResult, JobSpec, find_result, store_result
 
@@ -65,7 +65,7 @@ def test_what_a_purpose_cannot_do_is_stored_and_answered(machine: Machine):
     assert (result.status, result.error) == ("failed", "OrderMalformed")
     assert machine.answers[0] == ("boot", "success", {"instance": "i-7"})
     assert machine.answers[1][:2] == ("run", "CodeFailed")
-    assert "no report of kind 'horoscope'" in machine.answers[1][2]
+    assert "invalid input kind: 'horoscope'" in machine.answers[1][2]
 
 
 def test_a_setting_that_does_not_exist_ends_a_training_before_it_begins(machine: Machine):
@@ -102,7 +102,7 @@ def test_a_job_that_has_a_result_is_not_done_again(machine: Machine):
 def test_of_several_instances_the_one_that_comes_first_answers(machine: Machine, monkeypatch):
     seen: list[dict[str, str]] = []
     monkeypatch.setattr(program.TrainingProcess, "run", lambda _self, _stop, variables: seen.append(variables) or 0)
-    spec = JobSpec(dataset="d" * 64, seed=0, requested_by=ASKER, instances=2)
+    spec = JobSpec(dataset="d" * 64, seed=0, requested_by=REQUESTER, instances=2)
     machine.store.create(job_spec_key(JOB), spec.to_json())
     machine.begin(order("train"))
     assert program.main() == 3, "no result was stored"

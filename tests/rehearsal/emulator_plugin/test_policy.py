@@ -12,7 +12,7 @@ from tests.policy_evaluator import conditions, policy
 Statement = dict[str, Any]
 
 
-ASKER = policy.Principal(account="1", arns=frozenset({"arn:aws:iam::1:role/r"}))
+REQUESTER = policy.Principal(account="1", arns=frozenset({"arn:aws:iam::1:role/r"}))
 ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 RESOURCES = ["arn:aws:s3:::b/a", "arn:aws:s3:::b/c/d", "arn:aws:s3:::other/a"]
 PATTERNS = ["*", "arn:aws:s3:::b/*", "arn:aws:s3:::b/?", *RESOURCES]
@@ -34,7 +34,7 @@ requests = st.builds(
 
 
 def verdict(request: Any, *parts: Statement, version: str = "2012-10-17") -> str:
-    judged: str = policy.evaluate(json.dumps({"Version": version, "Statement": list(parts)}), request, ASKER).name
+    judged: str = policy.evaluate(json.dumps({"Version": version, "Statement": list(parts)}), request, REQUESTER).name
     return judged
 
 

@@ -30,7 +30,7 @@ from infra.configuration.alarm_actions import Action
 from infra.configuration.pipeline_settings import PipelineSettings
 from infra.pipeline.alarms.pipeline_alarms import PipelineSignal, found_rules
 from monitoring.drift_records import DriftRecord, record_of
-from petpark.worker import life
+from petpark.worker.attempt import Attempt, Stop, run_attempt
 from petpark.worker.endings import Ending, of_result
 from petpark.worker.order import Order, Purpose
 from petpark.worker.purposes import dispatch
@@ -46,7 +46,7 @@ from tests.petpark.conftest import Place
 from tests.rehearsal.pipeline.test_whole_run import Deployed, deploy, until
 from tests.serving.conftest import Endpoint
 from tests.serving.park import Park
-from tests.training.conftest import ASKER
+from tests.training.conftest import REQUESTER
 from tests.training.night_photos import KINDS, photo, write_photos
 from training.dataset.ingest import ingest
 from training.hyper_parameters import HyperParameters
@@ -146,7 +146,7 @@ class Stage:
 
 
 def serve(endpoint: Endpoint) -> ThreadingHTTPServer:
-    """An endpoint on loopback. It follows its channel whenever it is asked what it serves, which is when it matters."""
+    """An endpoint on loopback. It polls its channel before each answer about the version that it serves."""
     following = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -196,7 +196,7 @@ class Workers(threading.Thread):
                 for key in self.deployed.keys(""):
                     if key not in seen and key.endswith(("/boot.json", "/certification.json")):
                         seen.add(key)
-                        work = self._certify if key.endswith("/certification.json") else self._live
+                        work = self._certify if key.endswith("/certification.json") else self._run_attempt
                         threading.Thread(target=self._guarded, args=(work, key), daemon=True).start()
         except BaseException as problem:
             self.problem = problem
@@ -208,23 +208,25 @@ class Workers(threading.Thread):
             self.problem = problem
 
     def _certify(self, key: str) -> None:
-        asked = json.loads(self.stage.workspace.get(key))
-        self.stage.park.certify(self.stage.park.catalog.version(asked["version"], digest=asked["digest"]))
-        Tokens(self.deployed.client("stepfunctions")).succeed(asked["token"], {"decision": "certified", "by": "quinn"})
+        request = json.loads(self.stage.workspace.get(key))
+        self.stage.park.certify(self.stage.park.catalog.version(request["version"], digest=request["digest"]))
+        Tokens(self.deployed.client("stepfunctions")).succeed(
+            request["token"], {"decision": "certified", "by": "quinn"}
+        )
 
-    def _live(self, key: str) -> None:
+    def _run_attempt(self, key: str) -> None:
         _, job, _, attempt, _ = key.split("/")
         tokens = Tokens(self.deployed.client("stepfunctions"))
-        life.live(
-            life.Attempt(
+        run_attempt(
+            Attempt(
                 job=job, name=attempt, instance="i-1", workspace=self.stage.workspace, tokens=tokens,
-                heartbeat_seconds=60, taken_away=lambda: None, report=lambda _event, _facts: None,
+                heartbeat_seconds=60, interruption=lambda: None, report=lambda _event, _facts: None,
                 pause=lambda seconds: time.sleep(min(seconds, _LOOK_SECONDS)),
             ),
             self._work,
         )  # fmt: skip
 
-    def _work(self, order: Order, stop: life.Stop) -> Ending:
+    def _work(self, order: Order, stop: Stop) -> Ending:
         stage = self.stage
         if order.purpose.trains:
             spec = ensure_spec(stage.workspace, order, code=None)
@@ -325,7 +327,7 @@ def test_a_night_leads_to_a_version_that_knows_it_in_prod_and_the_drift_is_gone(
     (tmp_path / "first").mkdir()
     by_day = ingest(tmp_path / "photos", stage.store, seed=1).sha256
     plan = EvaluationPlan(gates=Gates(**GATES), checks=Checks(photos=5, calls=2))
-    spec = JobSpec(dataset=by_day, seed=3, requested_by=ASKER, hyper_parameters=RECIPE, evaluation=plan)
+    spec = JobSpec(dataset=by_day, seed=3, requested_by=REQUESTER, hyper_parameters=RECIPE, evaluation=plan)
     trained = run_job(
         "first", spec, workspace=stage.workspace, lake=stage.store, catalog=park.catalog, directory=tmp_path / "first"
     )

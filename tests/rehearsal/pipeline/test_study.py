@@ -19,7 +19,7 @@ from petpark.jobs.executions import machines, running
 from petpark.search import request, study_executions
 from petpark.search.cancellation import cancel_study
 from petpark.search.records import Records
-from petpark.search.study_executions import StudyEnded, TrialSeen
+from petpark.search.study_executions import StudyEnded, TrialChanged
 from petpark.worker.order import Order
 from petpark.worker.purposes.trainings import ensure_spec
 from registry.layout.jobs import JOBS, attempts_of_job_prefix, job_order_key, job_result_key
@@ -165,7 +165,7 @@ def test_a_study_runs_its_trials_one_fails_and_the_best_is_found_and_published(
     end = events[-1]
     assert isinstance(end, StudyEnded)
     assert (end.status, end.error, end.cause) == ("SUCCEEDED", "", "")
-    said = [event.text for event in events if isinstance(event, TrialSeen)]
+    said = [event.text for event in events if isinstance(event, TrialChanged)]
     assert "trial 4 failed: LossNotFinite" in said
     table = end.table
     assert (table.outcome, table.best) == ("all trials ended", 3)

@@ -124,7 +124,7 @@ def test_an_allowance_says_when_to_come_back_and_is_right():
     assert rates.take(record).granted
 
 
-# --- the door ------------------------------------------------------------------------------------------------------
+# --- authentication ------------------------------------------------------------------------------------------------
 
 
 def test_without_a_key_nobody_is_answered_and_is_told_how_to_be(guarded):
@@ -211,7 +211,7 @@ def test_a_scope_opens_no_more_than_it_says(guarded, parameters):
     answer = call(guarded, key)
     assert (answer.status_code, answer.json()["type"]) == (403, "/docs#forbidden")
     assert 'scope="classify"' in answer.headers["www-authenticate"]
-    assert guarded.door.enter({"x-api-key": key}, KeyScope.ADMIN).key.name == "ops"
+    assert guarded.auth.authenticate({"x-api-key": key}, KeyScope.ADMIN).key.name == "ops"
 
 
 def test_over_its_rate_a_key_is_told_to_wait_and_others_are_not(guarded, parameters, park):
@@ -273,7 +273,7 @@ def test_what_takes_the_admin_scope_takes_a_key_even_where_all_may_classify(endp
     from serving.problems import Problem
 
     with pytest.raises(Problem) as refused:
-        endpoint.door.enter({}, KeyScope.ADMIN)
+        endpoint.auth.authenticate({}, KeyScope.ADMIN)
     assert refused.value.kind.status == 401
 
 
@@ -348,7 +348,7 @@ def test_a_record_is_read_from_json_with_its_times_in_utc():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"rate": 0}, "`rate` has to be above 0 and at most"),
         ({"rate": HIGHEST_RATE + 1}, "`rate` has to be above 0 and at most"),
@@ -363,10 +363,10 @@ def test_a_record_is_read_from_json_with_its_times_in_utc():
         ({"more": 1}, "it has unknown members"),
     ],
 )
-def test_what_no_key_can_be_is_said(change, told):
+def test_what_no_key_can_be_is_said(change, expected):
     with pytest.raises(RecordMalformed) as refused:
         ApiKey.from_dict("gate", RECORD | change)
-    assert str(refused.value).startswith(told)
+    assert str(refused.value).startswith(expected)
 
 
 def test_the_ends_of_what_a_key_may_be_are_taken_and_a_missing_member_or_no_json_is_said():

@@ -41,16 +41,16 @@ def test_a_public_client_gets_its_answers_over_http_and_over_grpc(cloud, registr
             assert endpoint.process.poll() is None
         client = Path(__file__).parents[1] / "triton_client.py"
         command = [sys.executable, str(client), endpoint.url.removeprefix("http://"), f"127.0.0.1:{port}", key]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=TIMEOUT_SECONDS).stdout)
-        assert told["http"]["without_key"] == "401"
-        assert told["grpc"]["without_key"] == "StatusCode.UNAUTHENTICATED"
-        for side in told.values():
+        output = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=TIMEOUT_SECONDS).stdout)
+        assert output["http"]["without_key"] == "401"
+        assert output["grpc"]["without_key"] == "StatusCode.UNAUTHENTICATED"
+        for side in output.values():
             assert [side["live"], side["ready"], side["model_ready"], side["stranger_ready"]] == [True] * 3 + [False]
             assert side["model"] == {"name": "pets", "versions": ["1"]}
             (cat, _), (not_cat, _) = side["probabilities"]
             assert cat > 0.9 > 0.1 > not_cat
             assert side["embedding"] == [2, 3]
-        assert told["http"]["probabilities"] == told["grpc"]["probabilities"]
+        assert output["http"]["probabilities"] == output["grpc"]["probabilities"]
         requests = 'petpark_requests_total{route="/inference.GRPCInferenceService/ModelInfer",status="200"} 1.0'
         assert requests in httpx.get(f"{endpoint.url}/metrics").text
         log = json.dumps(endpoint.lines)

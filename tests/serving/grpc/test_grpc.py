@@ -36,7 +36,7 @@ async def served(endpoint):
         live=endpoint.live,
         metrics=endpoint.metrics,
         workers=endpoint.workers,
-        door=endpoint.door,
+        auth=endpoint.auth,
         bodies=endpoint.bodies,
         name="pets",
         batch=endpoint.settings.limits.batch,
@@ -183,8 +183,10 @@ def test_health_and_metadata_are_those_of_the_rest_side(endpoint):
     rest = endpoint.http.get("/v2/models/pets").json()
     assert (model.name, list(model.versions), model.platform) == (rest["name"], rest["versions"], rest["platform"])
     for side in ("inputs", "outputs"):
-        told = [{"name": one.name, "datatype": one.datatype, "shape": list(one.shape)} for one in getattr(model, side)]
-        assert told == rest[side]
+        output = [
+            {"name": one.name, "datatype": one.datatype, "shape": list(one.shape)} for one in getattr(model, side)
+        ]
+        assert output == rest[side]
 
 
 def test_without_a_version_it_is_live_and_not_ready(open_endpoint):

@@ -12,20 +12,20 @@ FRAME = {"taken_at": "2030-01-01T00:00:00+00:00", "thumbnail": "/v1/cameras/gate
 STATE = {"endpoint": "x", "cameras": [{"name": "gate", "last_frame": FRAME}], "spool": {}, "forwarding": {}}
 
 
-class Beside:
+class CameraAgent:
     """Something on loopback that answers as a test says."""
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, str, bytes]] = {}
         self.slow = threading.Event()
         self.hangs = False
-        beside = self
+        agent = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                if beside.hangs:
-                    beside.slow.wait()
-                status, kind, body = beside.answers.get(self.path, (404, "application/problem+json", b"{}"))
+                if agent.hangs:
+                    agent.slow.wait()
+                status, kind, body = agent.answers.get(self.path, (404, "application/problem+json", b"{}"))
                 self.send_response(status)
                 self.send_header("content-type", kind)
                 self.send_header("location", "http://127.0.0.1:1/elsewhere")
@@ -41,8 +41,8 @@ class Beside:
 
 
 @pytest.fixture
-def beside():
-    opened = Beside()
+def agent():
+    opened = CameraAgent()
     opened.answers["/v1/cameras"] = (200, "application/json", json.dumps(STATE).encode())
     opened.answers["/v1/cameras/gate/thumbnail.jpg"] = (200, "image/jpeg", b"a picture")
     yield opened
@@ -52,19 +52,19 @@ def beside():
 
 
 @pytest.fixture
-def told(open_endpoint, beside):
-    endpoint = open_endpoint(cameras=(beside.url, "http://127.0.0.1:9"))
+def get(open_endpoint, agent):
+    endpoint = open_endpoint(cameras=(agent.url, "http://127.0.0.1:9"))
     return endpoint.http.get
 
 
-def test_state_and_picture_are_handed_on_beside_an_agent_that_is_away(told):
-    answer = told("/v1/cameras")
+def test_state_and_picture_are_handed_on_beside_an_agent_that_is_away(get):
+    answer = get("/v1/cameras")
     assert answer.headers["cache-control"] == "no-store"
     first, second = answer.json()["agents"]
     assert answer.status_code == 200
     assert (first["error"], first["cameras"][0]["name"]) == (None, "gate")
     assert "ConnectionRefusedError" in second["error"]
-    picture = told(first["cameras"][0]["last_frame"]["thumbnail"])
+    picture = get(first["cameras"][0]["last_frame"]["thumbnail"])
     assert (picture.status_code, picture.headers["content-type"], picture.content) == (200, "image/jpeg", b"a picture")
 
 
@@ -80,27 +80,27 @@ def test_state_and_picture_are_handed_on_beside_an_agent_that_is_away(told):
         (200, "application/json", b" " * (camera_agents._STATE_BYTES + 1)),
     ],
 )
-def test_what_is_no_agents_answer_is_an_agent_away(told, beside, answer):
-    beside.answers["/v1/cameras"] = answer
-    (first, _) = told("/v1/cameras").json()["agents"]
+def test_what_is_no_agents_answer_is_an_agent_away(get, agent, answer):
+    agent.answers["/v1/cameras"] = answer
+    (first, _) = get("/v1/cameras").json()["agents"]
     assert first["error"]
     assert first["cameras"] == []
 
 
-def test_an_agent_that_hangs_holds_nobody_up(told, beside, monkeypatch):
+def test_an_agent_that_hangs_holds_nobody_up(get, agent, monkeypatch):
     monkeypatch.setattr(camera_agents, "_SECONDS", 0.2)
-    beside.hangs = True  # until the test has ended: anyone who waits for it waits forever
-    (first, _) = told("/v1/cameras").json()["agents"]
+    agent.hangs = True  # until the test has ended: anyone who waits for it waits forever
+    (first, _) = get("/v1/cameras").json()["agents"]
     assert "did not respond within" in first["error"]
 
 
 @pytest.mark.parametrize("path", ["2/gate", "-1/gate", "0/nobody", "0/..%2f..%2fmetrics", "x/gate", "1/gate"])
-def test_no_other_address_of_this_machine_is_reached(told, path):
-    assert told(f"/v1/cameras/{path}/thumbnail.jpg").status_code == 404
+def test_no_other_address_of_this_machine_is_reached(get, path):
+    assert get(f"/v1/cameras/{path}/thumbnail.jpg").status_code == 404
 
 
-def test_nothing_but_get_is_handed_on(open_endpoint, beside):
-    endpoint = open_endpoint(cameras=(beside.url,))
+def test_nothing_but_get_is_handed_on(open_endpoint, agent):
+    endpoint = open_endpoint(cameras=(agent.url,))
     assert endpoint.http.post("/v1/cameras").status_code == 405
 
 

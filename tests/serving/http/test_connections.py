@@ -12,21 +12,23 @@ from serving.settings import Limits
 from serving.telemetry import Metrics
 
 LIMITS = Limits(header_seconds=10, keep_alive_seconds=75)
-ROOMY = Budget(in_all=1000, a_peer=None)
+ROOMY = Budget(total=1000, per_peer=None)
 
 
-def seen(port: int = 1, *, host: str = "192.0.2.1", age=1.0, quiet=1.0, running=False, asked=False) -> ConnectionState:
-    return ConnectionState(line=(host, str(port), "8080"), age=age, quiet=quiet, running=running, asked=asked)
+def connection(
+    port: int = 1, *, host: str = "192.0.2.1", age=1.0, quiet=1.0, running=False, requested=False
+) -> ConnectionState:
+    return ConnectionState(line=(host, str(port), "8080"), age=age, quiet=quiet, running=running, requested=requested)
 
 
 @pytest.mark.parametrize(
     ("one", "reason"),
     [
-        (seen(quiet=9.9), None),
-        (seen(quiet=10.1), Reason.SILENT),
-        (seen(quiet=74.9, asked=True), None),
-        (seen(quiet=75.1, asked=True), Reason.IDLE),
-        (seen(quiet=999, asked=True, running=True), None),
+        (connection(quiet=9.9), None),
+        (connection(quiet=10.1), Reason.SILENT),
+        (connection(quiet=74.9, requested=True), None),
+        (connection(quiet=75.1, requested=True), Reason.IDLE),
+        (connection(quiet=999, requested=True, running=True), None),
     ],
 )
 def test_a_connection_on_which_nothing_is_asked_does_not_stay(one, reason):
@@ -35,42 +37,42 @@ def test_a_connection_on_which_nothing_is_asked_does_not_stay(one, reason):
 
 def test_who_has_too_many_loses_those_without_a_request_first_and_those_at_work_last():
     ranked = [
-        seen(1, age=9, quiet=9),
-        seen(2, age=1, quiet=1),
-        seen(3, age=60, quiet=50, asked=True),
-        seen(4, age=60, quiet=5, asked=True),
-        seen(5, age=2, asked=True, running=True),
-        seen(6, age=80, asked=True, running=True),
+        connection(1, age=9, quiet=9),
+        connection(2, age=1, quiet=1),
+        connection(3, age=60, quiet=50, requested=True),
+        connection(4, age=60, quiet=5, requested=True),
+        connection(5, age=2, requested=True, running=True),
+        connection(6, age=80, requested=True, running=True),
     ]
     for kept in range(len(ranked) + 1):
-        closed = to_close(ranked, LIMITS, Budget(in_all=100, a_peer=kept))
+        closed = to_close(ranked, LIMITS, Budget(total=100, per_peer=kept))
         assert set(closed) == {one.line for one in ranked[: len(ranked) - kept]}
-        assert set(to_close(ranked, LIMITS, Budget(in_all=kept, a_peer=None))) == set(closed)
+        assert set(to_close(ranked, LIMITS, Budget(total=kept, per_peer=None))) == set(closed)
 
 
 SOME = st.builds(
-    seen,
+    connection,
     st.integers(1, 9999),
     host=st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"]),
     age=st.floats(0, 100),
     quiet=st.floats(0, 100),
     running=st.booleans(),
-    asked=st.booleans(),
+    requested=st.booleans(),
 )
 
 
 @given(st.lists(SOME, max_size=30, unique_by=lambda one: one.line), st.integers(0, 9), st.integers(0, 9))
-def test_what_stays_is_within_every_limit_and_nothing_within_them_is_closed(all_seen, in_all, a_peer):
-    closed = to_close(all_seen, LIMITS, Budget(in_all=in_all, a_peer=a_peer))
+def test_what_stays_is_within_every_limit_and_nothing_within_them_is_closed(all_seen, total, per_peer):
+    closed = to_close(all_seen, LIMITS, Budget(total=total, per_peer=per_peer))
     kept = [one for one in all_seen if one.line not in closed]
-    assert len(kept) <= in_all
+    assert len(kept) <= total
     for peer in {one.peer for one in kept}:
-        assert sum(one.peer == peer for one in kept) <= a_peer
+        assert sum(one.peer == peer for one in kept) <= per_peer
     for one in all_seen:
         if closed.get(one.line) is Reason.PEER:
-            assert sum(other.peer == one.peer for other in kept) >= min(a_peer, in_all) or len(kept) == in_all
+            assert sum(other.peer == one.peer for other in kept) >= min(per_peer, total) or len(kept) == total
         if closed.get(one.line) is Reason.ALL:
-            assert len(kept) == in_all
+            assert len(kept) == total
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ class Listener:
         self.metrics = Metrics()
         self.watched = Connections(
             Limits(header_seconds=10, keep_alive_seconds=75),
-            ports={self.port: Budget(in_all=3, a_peer=2)},
+            ports={self.port: Budget(total=3, per_peer=2)},
             metrics=self.metrics,
             clock=lambda: self.now,
         )

@@ -16,7 +16,7 @@ from tests.serving.eager import EagerTransport
 
 
 @pytest.fixture
-def crowded(park, open_endpoint):
+def full(park, open_endpoint):
     """An endpoint with one thread and room for two more requests."""
     park.release(park.certified())
     endpoint = open_endpoint(threads=1, limits=Limits(queue=2))
@@ -24,25 +24,25 @@ def crowded(park, open_endpoint):
     return endpoint
 
 
-def test_beyond_the_queue_callers_are_told_to_come_back_and_the_others_are_answered(crowded, monkeypatch):
+def test_beyond_the_queue_callers_are_told_to_come_back_and_the_others_are_answered(full, monkeypatch):
     go_on = threading.Event()
-    classify = type(crowded.live.deployed.model).classify
+    classify = type(full.live.deployed.model).classify
 
     def held(model, *arguments, **options):
         assert go_on.wait(30)
         return classify(model, *arguments, **options)
 
-    monkeypatch.setattr(type(crowded.live.deployed.model), "classify", held)
+    monkeypatch.setattr(type(full.live.deployed.model), "classify", held)
     refused = asyncio.Event()
 
     async def call(client) -> httpx.Response:
-        answer = await client.post("/v1/classify", content=crowded.photo, headers={"content-type": "image/jpeg"})
+        answer = await client.post("/v1/classify", content=full.photo, headers={"content-type": "image/jpeg"})
         if answer.status_code == 503:
             refused.set()
         return answer
 
-    async def crowd() -> list[httpx.Response]:
-        transport = EagerTransport(crowded.app)
+    async def fill() -> list[httpx.Response]:
+        transport = EagerTransport(full.app)
         async with (
             httpx.AsyncClient(transport=transport, base_url="http://park") as client,
             asyncio.TaskGroup() as group,
@@ -53,13 +53,13 @@ def test_beyond_the_queue_callers_are_told_to_come_back_and_the_others_are_answe
             go_on.set()
         return [health, *(task.result() for task in tasks)]
 
-    health, *answers = asyncio.run(crowd())
+    health, *answers = asyncio.run(fill())
     assert health.status_code == 200, "health answers under full load"
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 503]
     late = next(answer for answer in answers if answer.status_code == 503)
     assert late.headers["retry-after"] == "1"
     assert late.json()["type"] == "/docs#overloaded"
-    assert crowded.workers.taken == 0
+    assert full.workers.taken == 0
 
 
 def ended(workers: Workers) -> None:
@@ -71,15 +71,15 @@ def ended(workers: Workers) -> None:
 
 def test_a_caller_that_leaves_gives_its_place_back():
     workers = Workers(threads=1, queue=1)
-    begun, go_on = threading.Event(), threading.Event()
+    started, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        begun.set()
+        started.set()
         assert go_on.wait(30)
 
     async def leave() -> None:
         running = asyncio.create_task(workers.run("", hold))
-        await asyncio.to_thread(begun.wait, 30)
+        await asyncio.to_thread(started.wait, 30)
         waiting = asyncio.create_task(workers.run("", hold))
         await asyncio.sleep(0)
         with pytest.raises(Problem):
@@ -157,26 +157,26 @@ def test_draining_waits_for_what_is_running_but_not_for_ever():
         metrics.running = 0
         await asyncio.wait_for(draining, 30)
 
-    async def end_when_out_of_patience() -> None:
+    async def end_on_timeout() -> None:
         metrics.running = 1
         impatient = Limits(drain_notice_seconds=0, drain_seconds=0.1)
         await asyncio.wait_for(drain(live, metrics, impatient, workers=workers), 30)
 
     asyncio.run(end_when_done())
-    asyncio.run(end_when_out_of_patience())
+    asyncio.run(end_on_timeout())
 
 
 def test_the_end_waits_for_no_thread():
     workers = Workers(threads=1, queue=1)
-    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+    started, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def hold() -> None:
-        begun.set()
+        started.set()
         assert go_on.wait(30)
 
     async def leave() -> None:
         running = asyncio.create_task(workers.run("", hold))
-        await asyncio.to_thread(begun.wait, 30)
+        await asyncio.to_thread(started.wait, 30)
         running.cancel()
         await asyncio.wait({running})
 

@@ -35,7 +35,7 @@ class Server:
     def __init__(self) -> None:
         self.sent: list[Any] = []
         self.counted: list[int] = []
-        self.reply = Reply(self._send, every_answer=lambda: [(b"x-request-id", b"7")], sending=self._sending)
+        self.reply = Reply(self._send, common_headers=lambda: [(b"x-request-id", b"7")], sending=self._sending)
 
     def _send(self, message: Any) -> Any:
         self.sent.append(message)

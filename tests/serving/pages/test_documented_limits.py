@@ -23,15 +23,15 @@ OF_GRPC = {"peer_messages", "peer_calls", "calls", "metadata_bytes"}
 def test_callers_are_told_every_limit_that_they_meet(name):
     usual = Limits()
     other = replace(usual, **{name: getattr(usual, name) + 1})
-    told = {
+    output = {
         (addresses, grpc): described(usual, addresses=addresses, grpc=grpc)
         != described(other, addresses=addresses, grpc=grpc)
         for addresses in (True, False)
         for grpc in (True, False)
     }
-    assert told[True, True] is (name not in OWN)
-    assert told[False, True] is (name not in OWN | OF_ADDRESSES)
-    assert told[True, False] is (name not in OWN | OF_GRPC)
+    assert output[True, True] is (name not in OWN)
+    assert output[False, True] is (name not in OWN | OF_ADDRESSES)
+    assert output[True, False] is (name not in OWN | OF_GRPC)
 
 
 def test_every_told_limit_says_what_is_answered_beyond_it():
@@ -79,13 +79,13 @@ def size(value: str) -> int:
 
 
 def test_every_value_of_the_page_is_the_one_in_force():
-    told: set[str] = set()
+    output: set[str] = set()
     for row in rows():
         text = " ".join(row[1].split())
         for value, name in re.findall(r"([\d,]+(?: (?:[KM]iB|s))?) \(`(?:Limits\.)?(\w+)`", text):
             assert size(value) == getattr(Limits(), name), row
-            told.add(name)
-    assert told == {field.name for field in fields(Limits)}
+            output.add(name)
+    assert output == {field.name for field in fields(Limits)}
     assert f"{HEADER_LINES} lines" in PAGE.read_text()
 
 

@@ -196,17 +196,17 @@ def test_neither_and_doubt_are_said_in_every_language(browser, cloud, tmp_path):
         change(made)
         return made
 
-    said = {
+    message = {
         "en-GB": ("cat or dog?", "None of the classes"),
         "es-ES": ("¿cat o dog?", "Ninguna de las clases"),
         "ca-ES": ("cat o dog?", "Cap de les classes"),
     }
-    assert {locale[:2] for locale in said} == set(LANGUAGES)
+    assert {locale[:2] for locale in message} == set(LANGUAGES)
     registry = Registry(cloud, tmp_path, files)
     registry.release(4.0)
     with running(cloud, registry) as process:
         process.wait_for("version active", version=1)
-        for locale, (doubt, neither) in said.items():
+        for locale, (doubt, neither) in message.items():
             with opened(browser, process, locale=locale) as context:
                 page = context.new_page()
                 page.goto("/")
@@ -295,10 +295,10 @@ def test_cameras_show_frame_state_visits_and_latency_and_go_on_until_paused(page
     expect(gate.locator("dd").nth(1)).to_have_text("4")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#updated")).to_contain_text("Paused.")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     page.wait_for_timeout(2500)
-    assert asked == []
+    assert requests == []
 
 
 def test_without_an_agent_the_page_says_how_to_start_one(page):
@@ -306,8 +306,8 @@ def test_without_an_agent_the_page_says_how_to_start_one(page):
     page.route("**/v1/cameras", lambda route: route.fulfill(json=answer))
     page.goto("/live")
     expect(page.locator("#none")).to_contain_text("petpark camera run --source")
-    answer = {"agents": [{"error": "it does not answer (ConnectionRefusedError).", "cameras": []}]}
-    expect(page.locator("#cameras")).to_contain_text("Camera agent unreachable: it does not answer")
+    answer = {"agents": [{"error": "it does not respond (ConnectionRefusedError).", "cameras": []}]}
+    expect(page.locator("#cameras")).to_contain_text("Camera agent unreachable: it does not respond")
 
 
 def test_models_show_channels_history_and_who_certified(page):
@@ -449,9 +449,9 @@ def test_an_operator_rolls_back_by_their_own_right_and_no_secret_stays(page, clo
     assert (head.version, head.restores, head.why) == (1, 1, "it barks at cats")
     assert head.by == "arn:aws:sts::123456789012:assumed-role/promoter/otto"
     endpoint.wait_for("version active", version=1, entry=3)
-    said = json.dumps(endpoint.lines)
-    assert made["SecretAccessKey"] not in said
-    assert made["AccessKeyId"] not in said
-    assert keys[KeyScope.ADMIN] not in said
+    message = json.dumps(endpoint.lines)
+    assert made["SecretAccessKey"] not in message
+    assert made["AccessKeyId"] not in message
+    assert keys[KeyScope.ADMIN] not in message
     assert page.locator("#credentials").input_value() == ""
-    assert "admin-key" in said  # who did it, by the key's name
+    assert "admin-key" in message  # who did it, by the key's name

@@ -66,10 +66,12 @@ def test_the_openapi_document_names_every_address_of_the_api(endpoint):
 
 def test_the_documented_answers_are_the_real_ones(endpoint):
     schemas = endpoint.http.get("/openapi.json").json()["components"]["schemas"]
-    told = set(endpoint.classify(explain="true", abstain="true").json()) | set(endpoint.classify(explain="png").json())
+    output = set(endpoint.classify(explain="true", abstain="true").json()) | set(
+        endpoint.classify(explain="png").json()
+    )
     documented = schemas["Classification"]
-    assert set(documented["properties"]) - told == {"decision"}  # that is in tests/serving/test_decision.py
-    assert told <= set(documented["properties"])
+    assert set(documented["properties"]) - output == {"decision"}  # that is in tests/serving/test_decision.py
+    assert output <= set(documented["properties"])
     assert "decision" not in documented["required"]
     assert set(endpoint.model()) == set(schemas["ServedModel"]["properties"])
     assert set(endpoint.classify(b"").json()) == set(schemas["ProblemDetails"]["properties"])

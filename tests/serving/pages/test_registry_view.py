@@ -20,8 +20,8 @@ def test_certificates_are_told_as_they_stand(park, endpoint, look):
     second = park.certified(sharpness=2.0)
     park.release(second)
     park.revoke(second)
-    told = {version["number"]: version["certificate"] for version in look()["versions"]}
-    assert (told[2]["state"], told[1]["state"]) == ("revoked", "in force")
+    output = {version["number"]: version["certificate"] for version in look()["versions"]}
+    assert (output[2]["state"], output[1]["state"]) == ("revoked", "in force")
     park.pass_days(31)
     park.seconds += FRESH_SECONDS
     assert {version["certificate"]["state"] for version in look()["versions"]} == {"revoked", "expired"}
@@ -41,7 +41,7 @@ def with_report(park, body: bytes = b"<title>pets, version 2</title>"):
 def test_the_report_of_a_version_is_served_as_published_and_may_run_nothing(park, endpoint, look):
     version = with_report(park)
     park.channel.move(version, by="otto", why="test")
-    assert {told["number"]: told["report"] for told in look()["versions"]} == {1: False, 2: True}
+    assert {output["number"]: output["report"] for output in look()["versions"]} == {1: False, 2: True}
     answer = endpoint.http.get("/v1/versions/2/report.html")
     assert (answer.status_code, answer.text) == (200, "<title>pets, version 2</title>")
     policy = answer.headers["content-security-policy"].split("; ")
@@ -49,10 +49,12 @@ def test_the_report_of_a_version_is_served_as_published_and_may_run_nothing(park
     assert not [rule for rule in policy if "script" in rule]
 
 
-@pytest.mark.parametrize(("number", "said"), [(1, "without a report"), (0, "does not exist"), (9, "does not exist")])
-def test_a_report_that_is_not_there_is_not_found(endpoint, number, said):
+@pytest.mark.parametrize(
+    ("number", "expected"), [(1, "without a report"), (0, "does not exist"), (9, "does not exist")]
+)
+def test_a_report_that_is_not_there_is_not_found(endpoint, number, expected):
     answer = endpoint.http.get(f"/v1/versions/{number}/report.html")
-    assert (answer.status_code, said in answer.json()["detail"]) == (404, True)
+    assert (answer.status_code, expected in answer.json()["detail"]) == (404, True)
 
 
 def test_a_report_that_somebody_changed_is_not_shown(park, endpoint):
@@ -85,8 +87,8 @@ def test_who_decided_and_what_they_wrote_is_for_those_with_a_key(park, parameter
     wrong = endpoint.http.get("/v1/model", headers={"authorization": "Bearer pp_unknown"})
     assert stranger.json()["follows" if path == "/v1/registry" else "channel"] == "prod"
     assert not [name for name in NAMES if name in stranger.text + wrong.text]
-    told = [name for name in NAMES if name in friend.text]
-    assert told == (list(NAMES) if path == "/v1/registry" else ["quinn"])
+    text = [name for name in NAMES if name in friend.text]
+    assert text == (list(NAMES) if path == "/v1/registry" else ["quinn"])
     assert "arn:aws" not in friend.text
 
 
@@ -119,9 +121,9 @@ def test_all_channels_are_found_and_the_newest_moves_come_first(park, endpoint, 
     other = Channel(park.store, "pets", "test")
     for number in range(SHOWN + 5):
         other.move((one, two)[number % 2], by="otto", why="test")
-    told = {channel["name"]: channel["moves"] for channel in look()["channels"]}
-    assert list(told) == ["prod", "test"]
-    assert [move["number"] for move in told["test"]] == list(range(SHOWN + 5, 5, -1))
+    output = {channel["name"]: channel["moves"] for channel in look()["channels"]}
+    assert list(output) == ["prod", "test"]
+    assert [move["number"] for move in output["test"]] == list(range(SHOWN + 5, 5, -1))
 
 
 def test_many_who_look_cost_one_reading_and_a_quiet_registry_little(park, endpoint, look):
@@ -136,8 +138,8 @@ def test_many_who_look_cost_one_reading_and_a_quiet_registry_little(park, endpoi
 
 def test_a_store_that_is_away_is_said_and_the_endpoint_goes_on(park, endpoint, look):
     park.store.away = True
-    told = look()
-    assert told["error"]
+    output = look()
+    assert output["error"]
     assert endpoint.answers == 1
     park.store.away = False
     park.seconds += FRESH_SECONDS

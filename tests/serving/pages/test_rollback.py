@@ -101,14 +101,14 @@ def test_credentials_come_over_tls_or_from_this_machine(operator, proto, status)
 
 
 @pytest.mark.parametrize("behind", [True, False])
-@pytest.mark.parametrize("told", [(), ("https",), ("http",), ("https", "http"), ("HTTPS ",), ("",)])
+@pytest.mark.parametrize("expected", [(), ("https",), ("http",), ("https", "http"), ("HTTPS ",), ("",)])
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "203.0.113.7", ""])
-def test_only_a_load_balancer_is_believed_that_the_way_was_secret(behind, told, host):
-    headers = [(b"x-forwarded-proto", value.encode()) for value in told]
+def test_only_a_load_balancer_is_believed_that_the_way_was_secret(behind, expected, host):
+    headers = [(b"x-forwarded-proto", value.encode()) for value in expected]
     request = Request({"type": "http", "headers": headers, "client": (host, 1) if host else None})
-    all_say_tls = all(value.strip().lower() == "https" for value in told)
+    all_say_tls = all(value.strip().lower() == "https" for value in expected)
     here = host in {"127.0.0.1", "::1"}
-    secret = (behind and bool(told) and all_say_tls) or (here and all_say_tls)
+    secret = (behind and bool(expected) and all_say_tls) or (here and all_say_tls)
     assert confidential(request, behind_load_balancer=behind) is secret
 
 
@@ -196,8 +196,8 @@ class Sts:
             raise self.error
         return {"Arn": "arn:aws:iam::123456789012:user/otto"}
 
-    def assume_role(self, **asked):
-        self.assumed = asked
+    def assume_role(self, **request):
+        self.assumed = request
         taken = {"AccessKeyId": "ASIA1", "SecretAccessKey": "s1", "SessionToken": "t1"}
         return {"Credentials": taken, "AssumedRoleUser": {"Arn": OTTO}}
 

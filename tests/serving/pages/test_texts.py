@@ -59,8 +59,8 @@ def test_every_text_is_used_and_every_text_used_exists():
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_no_template_says_anything_itself(name):
     own = re.sub(r"<(code|pre|option)\b.*?</\1>", "", (FOLDER / name).read_text(), flags=re.DOTALL)
-    said = re.sub(r"<[^>]*>|@\w+@|·", "", own, flags=re.DOTALL).split()
-    assert said == (["petpark"] if name == "frame.html" else [])
+    message = re.sub(r"<[^>]*>|@\w+@|·", "", own, flags=re.DOTALL).split()
+    assert message == (["petpark"] if name == "frame.html" else [])
     assert not re.search(r'(?<!data-)\b(?:aria-label|alt|title|placeholder)="(?!pp_…|")', own)
 
 
@@ -73,7 +73,7 @@ def test_no_script_says_anything_itself(name):
 
 
 @pytest.mark.parametrize(
-    ("asked", "given"),
+    ("header", "expected"),
     [
         ("", "en"),
         ("de-DE,de;q=0.9", "en"),
@@ -83,13 +83,13 @@ def test_no_script_says_anything_itself(name):
         ("*;q=0.5, junk;;q=x, es;q=0", "en"),
     ],
 )
-def test_the_language_is_the_one_that_the_browser_wants_most(endpoint, asked, given):
-    assert preferred(asked) == given
-    page = endpoint.http.get("/live", headers={"accept-language": asked})
-    assert page.headers["content-language"] == given
+def test_the_language_is_the_one_that_the_browser_wants_most(endpoint, header, expected):
+    assert preferred(header) == expected
+    page = endpoint.http.get("/live", headers={"accept-language": header})
+    assert page.headers["content-language"] == expected
     assert page.headers["vary"] == "accept-language"
-    assert f'<html lang="{given}">' in page.text
-    assert TEXTS[given]["live.title"] in page.text
+    assert f'<html lang="{expected}">' in page.text
+    assert TEXTS[expected]["live.title"] in page.text
 
 
 def test_texts_that_are_none_are_not_found(endpoint):

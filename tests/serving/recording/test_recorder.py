@@ -177,11 +177,11 @@ def test_what_it_says_that_it_holds_is_at_least_what_it_holds():
         held = recorder.held
         for number in range(500):
             recording.see(number, dimensions=1280)
-        seen, said = tracemalloc.get_traced_memory()[0], recorder.held - held
-        assert seen <= said
+        seen, message = tracemalloc.get_traced_memory()[0], recorder.held - held
+        assert seen <= message
         recorder.take()
-        rows, said = tracemalloc.get_traced_memory()[0], recorder.held - held
-        assert rows <= said
+        rows, message = tracemalloc.get_traced_memory()[0], recorder.held - held
+        assert rows <= message
     finally:
         tracemalloc.stop()
 

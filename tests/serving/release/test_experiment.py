@@ -23,7 +23,7 @@ class Trial:
         self.log = Experiments(park.store, "pets", "prod", clock=lambda: park.now)
 
     def begin(self, version, *, mode: Mode = "canary", share=0.5, hours=1.0, by="otto"):
-        begun = self.log.start(
+        started = self.log.start(
             version,
             self.park.channel.head(),
             mode=mode,
@@ -34,10 +34,10 @@ class Trial:
             why="test",
         )
         assert self.step()
-        return begun
+        return started
 
-    def end(self, begun):
-        self.log.conclude(begun, outcome="stopped", reasons=(), evidence=Evidence(), by="otto")
+    def end(self, experiment):
+        self.log.conclude(experiment, outcome="stopped", reasons=(), evidence=Evidence(), by="otto")
 
     def step(self):
         return self.endpoint.challenger.step()
@@ -56,7 +56,7 @@ class Trial:
         return [(a.json()["model"]["version"], a.headers.get("x-petpark-arm")) for a in answers]
 
     @property
-    def told(self):
+    def reported(self):
         return self.endpoint.model()["experiment"]
 
 
@@ -74,35 +74,35 @@ def challenger(park, endpoint):
 def test_without_an_experiment_no_answer_names_an_arm(trial):
     assert trial.step()
     assert trial.ask() == [(1, None)]
-    assert trial.told is None
+    assert trial.reported is None
 
 
 def test_a_canary_answers_the_requests_that_the_experiment_draws_and_no_other(trial, challenger):
-    begun = trial.begin(challenger, share=0.5)
-    drawn = [begun.chooses(f"r{number}") for number in range(30)]
+    started = trial.begin(challenger, share=0.5)
+    drawn = [started.chooses(f"r{number}") for number in range(30)]
     assert trial.ask(30) == [(2, "challenger") if mine else (1, "champion") for mine in drawn]
-    evidence = trial.told["evidence"]
+    evidence = trial.reported["evidence"]
     assert (evidence["challenger"]["answers"], evidence["champion"]["answers"]) == (sum(drawn), 30 - sum(drawn))
     assert trial.endpoint.metric("petpark_experiment_answers_total", experiment="1", arm="challenger") == sum(drawn)
 
 
 def test_in_ab_a_caller_always_meets_the_same_arm(trial, challenger):
-    begun = trial.begin(challenger, mode="ab", share=0.5)
+    started = trial.begin(challenger, mode="ab", share=0.5)
     for name in ("gate-1", "gate-2", "pond", "café", "5"):
         arms = {arm for _, arm in trial.ask(4, **{"x-petpark-unit": name.encode()})}
         assert len(arms) == 1
-    assert {begun.chooses(f"camera {number}") for number in range(20)} == {True, False}
+    assert {started.chooses(f"camera {number}") for number in range(20)} == {True, False}
 
 
 def test_in_ab_a_key_is_a_caller_wherever_it_is_used_from(park, parameters, guarded):
     trial = Trial(park, guarded)
-    begun = trial.begin(park.certified(sharpness=2.0), mode="ab", share=0.5)
+    started = trial.begin(park.certified(sharpness=2.0), mode="ab", share=0.5)
     names = [f"camera-{number}" for number in range(6)]
     keys = {name: parameters.create(name) for name in names}
     guarded.ring.refresh()
-    assert {begun.chooses(name) for name in names} == {True, False}
+    assert {started.chooses(name) for name in names} == {True, False}
     for name, key in keys.items():
-        arm = "challenger" if begun.chooses(name) else "champion"
+        arm = "challenger" if started.chooses(name) else "champion"
         assert {met for _, met in trial.ask(2, authorization=f"Bearer {key}")} == {arm}
 
 
@@ -112,7 +112,7 @@ def test_a_shadow_is_compared_and_never_returned(trial, park):
     trial.begin(opposite, mode="shadow", share=1.0)
     assert set(trial.ask(5)) == {(1, "champion")}
     trial.endpoint.shadow.settle()
-    evidence = trial.told["evidence"]
+    evidence = trial.reported["evidence"]
     assert (evidence["compared"], evidence["disagreed"]) == (5, 5)
     assert evidence["challenger"]["answers"] == evidence["champion"]["answers"] == 5
 
@@ -120,11 +120,11 @@ def test_a_shadow_is_compared_and_never_returned(trial, park):
 def test_what_a_canary_answered_is_compared_with_what_the_champion_says_of_the_same_photo(trial, park):
     park.certified(sharpness=4.0)
     opposite = park.certified(sharpness=-4.0)
-    begun = trial.begin(opposite, share=0.5)
+    started = trial.begin(opposite, share=0.5)
     trial.ask(30)
     trial.endpoint.shadow.settle()
-    drawn = sorted(f"r{number}" for number in range(30) if begun.chooses(f"r{number}"))
-    evidence = trial.told["evidence"]
+    drawn = sorted(f"r{number}" for number in range(30) if started.chooses(f"r{number}"))
+    evidence = trial.reported["evidence"]
     assert evidence["compared"] == evidence["disagreed"] == len(drawn)
     (pair,) = evidence["pairs"]
     assert (pair["champion"], pair["challenger"], pair["photos"]) == ("cat", "dog", len(drawn))
@@ -145,7 +145,7 @@ def test_a_champion_that_fails_where_it_is_only_compared_is_no_failure_of_an_ans
     monkeypatch.setattr(LoadedModel, "classify", classify)
     assert trial.ask(3) == [(2, "challenger")] * 3
     trial.endpoint.shadow.settle()
-    evidence = trial.told["evidence"]
+    evidence = trial.reported["evidence"]
     assert (evidence["compared"], evidence["champion"]["failures"]) == (0, 0)
 
 
@@ -181,7 +181,7 @@ def test_a_version_that_can_abstain_says_which_photos_are_strange(park, open_end
             headers={"content-type": "image/jpeg", "x-request-id": f"r{number}"},
         )
     endpoint.shadow.settle()
-    doubts = {pair["champion"]: pair["doubt"] for pair in trial.told["evidence"]["pairs"]}
+    doubts = {pair["champion"]: pair["doubt"] for pair in trial.reported["evidence"]["pairs"]}
     assert doubts["dog"] - doubts["cat"] > 0.9, "nothing blue was known"
 
 
@@ -202,22 +202,22 @@ def test_a_shadow_that_is_busy_leaves_photos_out_and_counts_them(trial, challeng
     trial.begin(challenger, mode="shadow", share=1.0)
     monkeypatch.setattr(trial.endpoint.shadow, "offer", lambda _work: False)
     trial.ask(3)
-    assert trial.told["evidence"]["left_out"] == 3
+    assert trial.reported["evidence"]["left_out"] == 3
 
 
 def test_what_does_not_fit_a_shadows_queue_is_refused_at_once():
     shadow = Shadow(waiting=2)
-    gate, begun, done = threading.Event(), threading.Event(), []
+    gate, started, done = threading.Event(), threading.Event(), []
 
     def hold():
-        begun.set()
+        started.set()
         gate.wait(60)
 
     def fail():
         raise RuntimeError("out of memory")
 
     assert shadow.offer(hold)
-    assert begun.wait(60)
+    assert started.wait(60)
     assert shadow.offer(lambda: done.append(1))
     assert shadow.offer(fail)
     assert not shadow.offer(lambda: done.append(2))
@@ -245,8 +245,8 @@ def test_a_challenger_that_raises_is_counted_and_the_champion_answers(trial, cha
     trial.begin(challenger, share=1.0)
     broken(trial, monkeypatch)
     assert set(trial.ask(3)) == {(1, "champion")}
-    assert trial.told["evidence"]["challenger"]["failures"] == 3
-    assert trial.told["state"] == "answers"
+    assert trial.reported["evidence"]["challenger"]["failures"] == 3
+    assert trial.reported["state"] == "answers"
 
 
 @pytest.mark.parametrize("mode", ["canary", "shadow"])
@@ -256,14 +256,14 @@ def test_a_challenger_that_raises_too_often_is_asked_no_more(trial, challenger, 
     for _ in range(TRIPS_AT + 5):
         trial.ask()
         trial.endpoint.shadow.settle()
-    assert trial.told["evidence"]["challenger"]["failures"] == TRIPS_AT
-    assert trial.told["state"] == "tripped"
+    assert trial.reported["evidence"]["challenger"]["failures"] == TRIPS_AT
+    assert trial.reported["state"] == "tripped"
     assert trial.ask() == [(1, "champion")]
 
 
 def test_a_champion_that_raises_is_counted_while_a_canary_runs(trial, challenger, monkeypatch):
-    begun = trial.begin(challenger, share=0.5)
-    request = next(name for name in map(str, range(99)) if not begun.chooses(name))
+    started = trial.begin(challenger, share=0.5)
+    request = next(name for name in map(str, range(99)) if not started.chooses(name))
 
     def fail(_model, _photo, *, explain=False, record=False):
         raise RuntimeError("out of memory")
@@ -271,7 +271,7 @@ def test_a_champion_that_raises_is_counted_while_a_canary_runs(trial, challenger
     monkeypatch.setattr(LoadedModel, "classify", fail)
     headers = {"content-type": "image/jpeg", "x-request-id": request}
     assert trial.endpoint.http.post("/v1/classify", content=photo(), headers=headers).status_code == 500
-    evidence = trial.told["evidence"]
+    evidence = trial.reported["evidence"]
     assert (evidence["champion"]["failures"], evidence["challenger"]["failures"]) == (1, 0)
 
 
@@ -279,21 +279,21 @@ def test_a_photo_that_cannot_be_read_is_nobodys_failure(trial, challenger):
     trial.begin(challenger, share=1.0)
     answer = trial.endpoint.http.post("/v1/classify", content=photo()[:200], headers={"content-type": "image/jpeg"})
     assert answer.status_code == 422
-    assert trial.told["evidence"]["challenger"] == trial.told["evidence"]["champion"] | {"answers": 0}
+    assert trial.reported["evidence"]["challenger"] == trial.reported["evidence"]["champion"] | {"answers": 0}
 
 
 def test_an_end_is_followed_at_the_next_poll(trial, challenger):
-    begun = trial.begin(challenger, share=1.0)
+    started = trial.begin(challenger, share=1.0)
     assert trial.ask() == [(2, "challenger")]
-    trial.end(begun)
+    trial.end(started)
     trial.step()
     assert trial.ask() == [(1, None)]
-    assert trial.told is None
+    assert trial.reported is None
 
 
 def test_an_ended_challenger_answers_no_more_even_where_the_next_one_cannot_be_loaded(trial, challenger, park):
-    begun = trial.begin(challenger, share=1.0)
-    trial.end(begun)
+    started = trial.begin(challenger, share=1.0)
+    trial.end(started)
     following = park.certified(sharpness=3.0)
     trial.log.start(
         following,
@@ -319,7 +319,7 @@ def test_a_move_of_the_channel_ends_it_here_at_once(trial, challenger, park, end
     endpoint.follow()
     assert trial.ask() == [(3, None)]
     trial.step()
-    assert trial.told is None
+    assert trial.reported is None
 
 
 def test_it_ends_when_its_time_is_over_even_where_the_store_is_away(trial, challenger, park):
@@ -335,8 +335,8 @@ def test_it_ends_when_its_time_is_over_even_where_the_store_is_away(trial, chall
 def test_an_uncertified_challenger_answers_nobody_until_it_is_certified(trial, park):
     version = park.publish(sharpness=2.0)
     trial.begin(version, share=1.0)
-    assert trial.told["state"] == "refused"
-    assert "NotCertified" in trial.told["refused"]
+    assert trial.reported["state"] == "refused"
+    assert "NotCertified" in trial.reported["refused"]
     assert trial.ask() == [(1, "champion")]
     park.certify(version)
     trial.step()
@@ -345,8 +345,8 @@ def test_an_uncertified_challenger_answers_nobody_until_it_is_certified(trial, p
 
 def test_a_challenger_of_who_certified_it_answers_nobody(trial, challenger, park):
     trial.begin(challenger, share=1.0, by="quinn")
-    assert trial.told["state"] == "refused"
-    assert trial.told["refused"].startswith("SamePerson")
+    assert trial.reported["state"] == "refused"
+    assert trial.reported["refused"].startswith("SamePerson")
     assert trial.ask() == [(1, "champion")]
     park.certify(challenger, by="vera")
     trial.step()
@@ -359,31 +359,31 @@ def test_a_revoked_challenger_answers_no_more_after_the_next_poll(trial, challen
     park.revoke(challenger)
     trial.step()
     assert trial.ask() == [(1, "champion")]
-    assert (trial.told["state"], trial.told["evidence"]["challenger"]["answers"]) == ("refused", 1)
+    assert (trial.reported["state"], trial.reported["evidence"]["challenger"]["answers"]) == ("refused", 1)
     park.certify(challenger)
     trial.step()
     assert trial.ask() == [(2, "challenger")]
-    assert trial.told["evidence"]["challenger"]["answers"] == 2  # what was seen before counts still
+    assert trial.reported["evidence"]["challenger"]["answers"] == 2  # what was seen before counts still
 
 
 def test_a_damaged_challenger_is_refused_and_looked_at_again_later(trial, challenger, park):
     park.spoil(challenger, "model.onnx", b"junk")
     trial.begin(challenger, share=1.0)
-    assert trial.told["state"] == "refused"
-    asked = len(park.store.asked)
+    assert trial.reported["state"] == "refused"
+    request = len(park.store.asked)
     trial.step()
-    quiet = len(park.store.asked) - asked
+    quiet = len(park.store.asked) - request
     park.seconds += 60
-    asked = len(park.store.asked)
+    request = len(park.store.asked)
     trial.step()
-    assert len(park.store.asked) - asked > quiet
+    assert len(park.store.asked) - request > quiet
 
 
 def test_a_quiet_poll_of_a_running_experiment_makes_two_requests(trial, challenger, park):
     trial.begin(challenger)
-    asked = len(park.store.asked)
+    request = len(park.store.asked)
     trial.step()
-    assert park.store.asked[asked:] == [
+    assert park.store.asked[request:] == [
         "pets/experiments/prod/00000002.json",
         certificate_key("pets", 2, 2),
     ]

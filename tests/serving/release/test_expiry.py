@@ -31,8 +31,8 @@ def test_a_certificate_that_runs_out_is_said_and_takes_nothing_out_of_force(endp
     assert endpoint.ready
     assert endpoint.model()["certificate"] == certificate | {"expired": True}
     assert seconds_left(endpoint) == 0
-    said = [record for record in caplog.records if record.getMessage().startswith("certificate expired")]
-    assert [(record.levelname, record.version) for record in said] == [("ERROR", 2)]
+    message = [record for record in caplog.records if record.getMessage().startswith("certificate expired")]
+    assert [(record.levelname, record.version) for record in message] == [("ERROR", 2)]
 
 
 def test_junk_behind_a_certificate_that_ran_out_changes_nothing(endpoint, park, second):

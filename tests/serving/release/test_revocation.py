@@ -27,8 +27,12 @@ def test_a_quiet_poll_after_a_fallback_also_asks_whether_the_channels_version_wa
 ):
     park.revoke(second)
     endpoint.follow()
-    asked = endpoint.requests()
-    assert asked == [channel_entry_key("pets", "prod", 3), certificate_key("pets", 2, 3), certificate_key("pets", 1, 2)]
+    request = endpoint.requests()
+    assert request == [
+        channel_entry_key("pets", "prod", 3),
+        certificate_key("pets", 2, 3),
+        certificate_key("pets", 1, 2),
+    ]
 
 
 # --- no way back ---------------------------------------------------------------------------------------------------
@@ -210,10 +214,10 @@ def test_a_stranger_learns_neither_the_certifiers_name_nor_account_nor_note(endp
     park.certify(version, decision="revoked", by=CERTIFIER, note="misses grey cats, ask Rui")
     endpoint.follow()
     assert endpoint.answers is None
-    for told in (endpoint.http.get("/v1/model"), endpoint.http.get("/healthz/ready"), endpoint.classify()):
-        assert "revoked on" in told.text
-        assert "vera" not in told.text
-        assert "Rui" not in told.text
+    for output in (endpoint.http.get("/v1/model"), endpoint.http.get("/healthz/ready"), endpoint.classify()):
+        assert "revoked on" in output.text
+        assert "vera" not in output.text
+        assert "Rui" not in output.text
 
 
 # --- one person ----------------------------------------------------------------------------------------------------
@@ -296,7 +300,7 @@ def test_a_roll_back_to_what_nobody_promoted_is_followed_by_nobody(endpoint, par
 @pytest.mark.parametrize("key", [certificate_key("pets", 2, 3), certificates_prefix("pets", 2)])
 def test_a_store_that_is_away_during_the_look_leaves_everything_as_it_is(endpoint, park, second, key):
     park.litter(2)
-    park.store.away_for = lambda asked: asked in {key, certificate_key("pets", 2, 2)}
+    park.store.away_for = lambda request: request in {key, certificate_key("pets", 2, 2)}
     assert not endpoint.follow()
     assert endpoint.answers == 2
     assert endpoint.refusal is None

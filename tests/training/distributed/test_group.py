@@ -31,7 +31,7 @@ SHARED = replace(PARAMETERS, epochs=3)
 
 
 def train_in(group: Group, checkpoints: Checkpoints, stop_at: int | None = None) -> dict[str, Any]:
-    records, asked = list[EpochRecord](), iter(range(1_000))
+    records, requests = list[EpochRecord](), iter(range(1_000))
     model = train(
         some_pixels(),
         some_pixels(seed=6),
@@ -41,25 +41,25 @@ def train_in(group: Group, checkpoints: Checkpoints, stop_at: int | None = None)
         initial_weights=None,
         checkpoints=checkpoints,
         on_epoch=records.append,
-        should_stop=lambda: next(asked) == stop_at,
+        should_stop=lambda: next(requests) == stop_at,
         group=group,
     )
     curve = [(record.train_loss, record.loss) for record in records]
     return {"curve": curve, "weights": [weight.detach().numpy() for weight in model.parameters()]}
 
 
-def take_part(rank: int, port: int, said: Connection) -> None:
+def take_part(rank: int, port: int, connection: Connection) -> None:
     """Train in one of two processes; when a machine notices that it will go, both stop, and both go on again."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     group, store = Group.join(), MemoryStore()
-    told: dict[str, Any] = train_in(group, Checkpoints(MemoryStore(), "whole"))
+    results: dict[str, Any] = train_in(group, Checkpoints(MemoryStore(), "whole"))
     try:
         train_in(group, Checkpoints(store, "job"), stop_at=4 if group.rank == 1 else None)
     except Interrupted as error:
-        told["interrupted"] = str(error)
-    told["resumed"] = train_in(group, Checkpoints(store, "job"))["weights"]
-    said.send(told)
+        results["interrupted"] = str(error)
+    results["resumed"] = train_in(group, Checkpoints(store, "job"))["weights"]
+    connection.send(results)
     torch.distributed.destroy_process_group()
 
 
@@ -72,11 +72,11 @@ def pair() -> list[Mapping[str, Any]]:
     members = [context.Process(target=take_part, args=(rank, port, pipes[rank][1])) for rank in range(2)]
     for member in members:
         member.start()
-    told = [pipe[0].recv() for pipe in pipes]
+    output = [pipe[0].recv() for pipe in pipes]
     for member in members:
         member.join()
     assert [member.exitcode for member in members] == [0, 0]
-    return told
+    return output
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_when_one_machine_goes_all_stop_and_later_go_on_to_equal_weights(pair: l
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_every_place_of_a_batch_has_one_process_and_its_mirror_image_the_same(size: int):
-    parts = [Group(rank=rank, size=size, device=torch.device("cpu")).places(16) for rank in range(size)]
+    parts = [Group(rank=rank, size=size, device=torch.device("cpu")).indices(16) for rank in range(size)]
     assert torch.equal(torch.cat(parts).sort().values, torch.arange(16))
     for part in parts:
         assert torch.equal(15 - part.flip(0), part)
@@ -116,7 +116,7 @@ def test_every_place_of_a_batch_has_one_process_and_its_mirror_image_the_same(si
 
 def test_a_batch_that_cannot_be_divided_is_refused_with_one_that_can():
     with pytest.raises(SpecMalformed, match="multiple of 4, not 10"):
-        Group(rank=0, size=2, device=torch.device("cpu")).places(10)
+        Group(rank=0, size=2, device=torch.device("cpu")).indices(10)
 
 
 def run_or_assist(rank: int, port: int, folder: Path, spec: JobSpec) -> None:
@@ -125,7 +125,7 @@ def run_or_assist(rank: int, port: int, folder: Path, spec: JobSpec) -> None:
     group, lake = Group.join(), FolderStore(folder / "lake")
     directory = folder / f"rank-{rank}"
     directory.mkdir()
-    if group.leads:
+    if group.is_leader:
         workspace, catalog = FolderStore(folder / "workspace"), Catalog(FolderStore(folder / "models"), "pets")
         run_job("job", spec, workspace=workspace, lake=lake, catalog=catalog, directory=directory, group=group)
     else:

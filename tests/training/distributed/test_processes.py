@@ -20,10 +20,10 @@ from registry.layout.variables import Variable
 from registry.store.memory_store import MemoryStore
 from registry.store.s3_store import S3Store, s3_client
 from tests.moto_cloud import MotoCloud
-from tests.training.conftest import ASKER, TINY
+from tests.training.conftest import REQUESTER, TINY
 from training.dataset import Ingestion
 from training.distributed import processes
-from training.distributed.processes import launch, wanted
+from training.distributed.processes import launch, process_count
 from training.errors import SpecMalformed
 from training.job import JobSpec, find_result, submit
 
@@ -88,37 +88,41 @@ def test_a_signal_reaches_the_leader_which_has_time_to_end(launched: Launch, tmp
 
 
 @pytest.mark.parametrize(
-    ("gpus", "asked", "count"), [(0, None, 1), (1, None, 1), (4, None, 4), (0, "2", 2), (4, "2", 2), (4, "1", 1)]
+    ("gpus", "configured", "count"), [(0, None, 1), (1, None, 1), (4, None, 4), (0, "2", 2), (4, "2", 2), (4, "1", 1)]
 )
 def test_there_is_a_process_for_each_gpu_unless_somebody_says_otherwise(
-    monkeypatch: pytest.MonkeyPatch, gpus: int, asked: str | None, count: int
+    monkeypatch: pytest.MonkeyPatch, gpus: int, configured: str | None, count: int
 ):
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     monkeypatch.delenv(Variable.PROCESSES, raising=False)
-    if asked:
-        monkeypatch.setenv(Variable.PROCESSES, asked)
-    assert wanted() == count
+    if configured:
+        monkeypatch.setenv(Variable.PROCESSES, configured)
+    assert process_count() == count
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job")
-    assert wanted() == 1, "one of several starts no others"
+    assert process_count() == 1, "one of several starts no others"
 
 
-@pytest.mark.parametrize(("asked", "said"), [("0", "such as 2"), ("two", "such as 2"), ("5", "has 4 GPUs")])
-def test_a_number_of_processes_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, asked: str, said: str):
+@pytest.mark.parametrize(
+    ("configured", "expected"), [("0", "such as 2"), ("two", "such as 2"), ("5", "has only 4 GPUs")]
+)
+def test_a_number_of_processes_that_cannot_be_is_refused(
+    monkeypatch: pytest.MonkeyPatch, configured: str, expected: str
+):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    monkeypatch.setenv(Variable.PROCESSES, asked)
-    with pytest.raises(SpecMalformed, match=said):
-        wanted()
+    monkeypatch.setenv(Variable.PROCESSES, configured)
+    with pytest.raises(SpecMalformed, match=expected):
+        process_count()
 
 
 def test_only_the_leader_of_several_notes_how_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RANK", "0")
-    processes.note(1)
+    processes.report_status(1)
     monkeypatch.setenv("PETPARK_STATUS_FILE", str(tmp_path / "status"))
     monkeypatch.setenv("RANK", "1")
-    processes.note(2)
+    processes.report_status(2)
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setenv("RANK", "0")
-    processes.note(3)
+    processes.report_status(3)
     assert (tmp_path / "status").read_text() == "3"
 
 
@@ -146,7 +150,7 @@ def test_an_instance_trains_in_two_processes_and_a_signal_ends_in_a_checkpoint(
     work, photos = (S3Store(s3_client(cloud["AWS_ENDPOINT_URL"]), name) for name in ("work", "lake"))
     for key in lake.keys(""):
         photos.create(key, lake.get(key))
-    submit(work, "job", JobSpec(dataset=ingestion.sha256, seed=3, requested_by=ASKER, hyper_parameters=MANY_EPOCHS))
+    submit(work, "job", JobSpec(dataset=ingestion.sha256, seed=3, requested_by=REQUESTER, hyper_parameters=MANY_EPOCHS))
     variables = {Variable.PROCESSES: "2", "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         [sys.executable, "-m", "training"],
@@ -156,20 +160,20 @@ def test_an_instance_trains_in_two_processes_and_a_signal_ends_in_a_checkpoint(
         text=True,
     ) as instance:
         assert instance.stdout
-        said: list[str] = []
+        messages: list[str] = []
         for line in instance.stdout:
-            said.append(line)
+            messages.append(line)
             if '"event": "epoch"' in line:
                 instance.terminate()  # as an instance that shuts down does
-    assert instance.returncode == 3, "".join(said)
-    assert "petpark training starts 2 processes\n" in said
-    events = [json.loads(line) for line in said if line.startswith("{")]
+    assert instance.returncode == 3, "".join(messages)
+    assert "petpark training starts 2 processes\n" in messages
+    events = [json.loads(line) for line in messages if line.startswith("{")]
     assert [event["event"] for event in events if event["event"] in {"photos decoded", "epoch"}][:2] == [
         "photos decoded",
         "epoch",
     ]
     (interrupted,) = [event for event in events if event["event"] == "interrupted"]
-    (assistant,) = [event for event in events if event["event"] == "assistant ends"]
+    (assistant,) = [event for event in events if event["event"] == "assistant ended"]
     assert "a checkpoint was written" in interrupted["message"]
     assert assistant["rank"] == 1
     assert list(work.keys(checkpoints_prefix("job")))

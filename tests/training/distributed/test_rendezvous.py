@@ -46,7 +46,7 @@ def test_of_an_attempts_instances_the_one_that_comes_first_leads(imds: Imds):
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"index": 0}', '{"place": 1}'])
-def test_what_is_no_meeting_in_the_environment_is_named(text: str):
+def test_what_is_no_rendezvous_in_the_environment_is_named(text: str):
     with pytest.raises(SpecMalformed, match="PETPARK_RENDEZVOUS"):
         Rendezvous.from_json(text)
 
@@ -58,13 +58,13 @@ def test_the_first_instance_listens_on_a_port_that_no_outgoing_connection_takes(
 
 
 def test_outside_ec2_a_job_of_several_instances_is_refused():
-    with pytest.raises(SpecMalformed, match="no metadata"):
+    with pytest.raises(SpecMalformed, match="no instance metadata"):
         claim(MemoryStore(), "job", "job.1", 2, endpoint="http://127.0.0.1:9")
 
 
 def test_an_instance_without_an_address_is_refused(imds: Imds):
     imds.facts = {}
-    with pytest.raises(SpecMalformed, match="needs addresses"):
+    with pytest.raises(SpecMalformed, match="needs their addresses"):
         claim(MemoryStore(), "job", "job.1", 2, endpoint=imds.url)
 
 
@@ -79,8 +79,8 @@ import os, sys
 from training.distributed.rendezvous import Rendezvous
 from training.distributed.processes import launch
 index, port, count, script = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-meeting = Rendezvous(index=index, size=2, address=f"127.0.0.{2 + index}", host="127.0.0.2", port=port)
-sys.exit(launch("job", count, [sys.executable, "-c", script], meeting=meeting))
+rendezvous = Rendezvous(index=index, size=2, address=f"127.0.0.{2 + index}", host="127.0.0.2", port=port)
+sys.exit(launch("job", count, [sys.executable, "-c", script], rendezvous=rendezvous))
 """
 """One of two instances, with an address of its own."""
 
@@ -152,4 +152,4 @@ def test_instances_that_do_not_find_each_other_are_an_interruption(imds: Imds, m
     lost = Rendezvous(index=1, size=2, address="127.0.0.1", host=alone.host, port=alone.port)
     # Without the limit above, torch would wait half an hour, and pytest end this test long before.
     with pytest.raises(Interrupted, match="could not connect to each other"):
-        processes.launch("job", 1, [sys.executable, "-c", "pass"], meeting=lost)
+        processes.launch("job", 1, [sys.executable, "-c", "pass"], rendezvous=lost)

@@ -15,7 +15,7 @@ from registry.layout.jobs import progress_prefix
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from tests.examples import examples
-from tests.training.conftest import ASKER, TINY, Built
+from tests.training.conftest import REQUESTER, TINY, Built
 from tests.training.training_process import some_pixels
 from training.errors import Interrupted, SpecMalformed
 from training.fitting.checkpoint import Checkpoints
@@ -149,7 +149,7 @@ def test_what_is_left_to_the_number_of_photos_is_always_chosen(count: int, batch
 
 def test_a_frozen_network_needs_weights_and_one_instance(built: Built):
     spec = replace(built.spec, hyper_parameters=FROZEN)
-    with pytest.raises(SpecMalformed, match="no initial weights; give --weights"):
+    with pytest.raises(SpecMalformed, match="no initial weights; add --weights"):
         admit(spec, built.lake)
     admit(spec, built.lake, weights_follow=True)
     with pytest.raises(SpecMalformed, match="on one instance"):
@@ -166,7 +166,7 @@ def test_a_frozen_job_publishes_a_version(built: Built, tmp_path: Path):
     spec = JobSpec(
         dataset=built.spec.dataset,
         seed=1,
-        requested_by=ASKER,
+        requested_by=REQUESTER,
         hyper_parameters=FROZEN,
         initial_weights=sha256_hex(data),
     )

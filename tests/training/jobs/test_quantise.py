@@ -53,7 +53,7 @@ def test_the_eight_bit_file_answers_alike_and_is_smaller(built: Built, photos: L
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"agreement": 0.97}, "same label"),
         ({"accuracy": 0.93}, "accuracy falls"),
@@ -61,9 +61,9 @@ def test_the_eight_bit_file_answers_alike_and_is_smaller(built: Built, photos: L
         ({"milliseconds": 2}, "no faster"),
     ],
 )
-def test_what_loses_or_wins_nothing_is_refused(changes: dict[str, float], said: str):
+def test_what_loses_or_wins_nothing_is_refused(changes: dict[str, float], expected: str):
     assert FINE.refused == ""
-    assert said in replace(FINE, **changes).refused
+    assert expected in replace(FINE, **changes).refused
 
 
 def test_eight_bits_are_tried_by_default_of_networks_that_were_made_for_them():

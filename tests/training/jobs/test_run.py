@@ -20,7 +20,7 @@ from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
 from registry.versions.decision import Decision
 from registry.versions.reference import Reference
-from tests.training.conftest import ASKER, TINY, Built
+from tests.training.conftest import REQUESTER, TINY, Built
 from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, Split, store_manifest
 from training.errors import Interrupted, SpecMalformed
@@ -53,7 +53,7 @@ def test_a_job_publishes_a_version_that_knows_where_it_comes_from(built: Built):
     assert version.lineage["code"] == "c" * 64
     assert len(version.lineage["lock"]) == 64
     assert version.lineage["trained_by"] == "arn:aws:iam::000000000000:role/training"
-    assert version.lineage["requested_by"] == ASKER
+    assert version.lineage["requested_by"] == REQUESTER
     assert built.result.outcome == ("refused" if failed(version.metrics) else "published")
     page = version.file("report.html")
     assert page is not None
@@ -118,7 +118,7 @@ def test_a_model_that_fails_a_gate_is_published_and_says_so(built: Built, tmp_pa
     before = built.catalog.fetch(built.catalog.version(1), tmp_path / "before")
     prod.move(
         catalog.publish(before, labels=("cat", "dog"), metrics={}, lineage={"dataset": built.spec.dataset}),
-        by=ASKER,
+        by=REQUESTER,
         why="first",
     )
     checks = Checks(photos=5, calls=1, int8=1, positive="cat", false_positive_cost=4)
@@ -289,7 +289,7 @@ def test_no_checkpoint_is_stored_before_the_records_of_its_epochs(built: Built, 
 
 
 def test_a_missing_dataset_is_a_result(tmp_path: Path):
-    result = attempt(JobSpec(dataset="0" * 64, seed=1, requested_by=ASKER), MemoryStore(), tmp_path)
+    result = attempt(JobSpec(dataset="0" * 64, seed=1, requested_by=REQUESTER), MemoryStore(), tmp_path)
     assert (result.status, result.error) == ("failed", "DatasetMissing")
     assert "petpark data list" in (result.message or "")
 
@@ -297,7 +297,7 @@ def test_a_missing_dataset_is_a_result(tmp_path: Path):
 def test_a_dataset_of_one_class_is_refused(ingestion: Ingestion, tmp_path: Path):
     lake = MemoryStore()
     cats = Manifest.of(photo for photo in ingestion.manifest.photos if photo.label == "cat")
-    result = attempt(JobSpec(dataset=store_manifest(lake, cats), seed=1, requested_by=ASKER), lake, tmp_path)
+    result = attempt(JobSpec(dataset=store_manifest(lake, cats), seed=1, requested_by=REQUESTER), lake, tmp_path)
     assert (result.error, result.version) == ("DatasetRefused", None)
     assert "only one class" in (result.message or "")
 
@@ -305,12 +305,12 @@ def test_a_dataset_of_one_class_is_refused(ingestion: Ingestion, tmp_path: Path)
 def test_photos_lost_or_changed_in_the_data_lake_are_named(ingestion: Ingestion, tmp_path: Path):
     lake = MemoryStore()
     sha256 = store_manifest(lake, ingestion.manifest)
-    result = attempt(JobSpec(dataset=sha256, seed=1, requested_by=ASKER, hyper_parameters=TINY), lake, tmp_path)
+    result = attempt(JobSpec(dataset=sha256, seed=1, requested_by=REQUESTER, hyper_parameters=TINY), lake, tmp_path)
     assert result.error == "PhotoLost"
     assert "not in the data lake" in (result.message or "")
     for photo in ingestion.manifest.photos:
         lake.create(photo_key(photo.sha256), b"something else")
-    result = attempt(JobSpec(dataset=sha256, seed=1, requested_by=ASKER, hyper_parameters=TINY), lake, tmp_path)
+    result = attempt(JobSpec(dataset=sha256, seed=1, requested_by=REQUESTER, hyper_parameters=TINY), lake, tmp_path)
     assert "other bytes" in (result.message or "")
 
 
@@ -326,7 +326,7 @@ def test_a_job_has_its_time_and_no_more(built: Built, tmp_path: Path):
     )
     assert (result.error, result.message) == (
         "TookTooLong",
-        "not done after 60 s; allow more time, or use fewer epochs or smaller photos",
+        "not finished after 60 s; allow more time, or use fewer epochs or smaller photos",
     )
 
 

@@ -57,13 +57,13 @@ def tried(built: Built, tmp_path_factory: pytest.TempPathFactory) -> tuple[JobRe
 def test_a_trial_publishes_nothing_and_never_sees_a_test_photo(
     built: Built, tried: tuple[JobResult, MemoryStore, set[str], Catalog]
 ) -> None:
-    result, _, asked, catalog = tried
+    result, _, photos_read, catalog = tried
     assert (result.status, result.version, result.digest) == ("succeeded", None, None)
     assert catalog.latest() is None
     manifest = built.ingestion.manifest
     parts = {split: {photo_key(photo.sha256) for photo in manifest.part(split)} for split in Split}
-    assert parts[Split.VALIDATION] <= asked
-    assert not parts[Split.TEST] & asked
+    assert parts[Split.VALIDATION] <= photos_read
+    assert not parts[Split.TEST] & photos_read
 
 
 def test_a_trials_figures_are_of_the_validation_photos(

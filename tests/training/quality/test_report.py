@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from registry.layout.data_lake import quality_key, quality_prefix
 from registry.store.memory_store import MemoryStore
 from registry.versions.catalog import Catalog
-from tests.training.conftest import ASKER
+from tests.training.conftest import REQUESTER
 from training.dataset.changes import exclude
 from training.dataset.ingest import Ingestion
 from training.dataset.manifest import Manifest, load_manifest
@@ -50,7 +50,7 @@ def own_lake(lake: MemoryStore, ingestion: Ingestion) -> MemoryStore:
 
 def report_of(manifest: Manifest, **measures: float) -> QualityReport:
     part = Characteristic(name=Name.RELIABILITY, summary="as told", measures=measures)
-    return compose(manifest, [part], gates=DataGates(), by=ASKER, at=NOW)
+    return compose(manifest, [part], gates=DataGates(), by=REQUESTER, at=NOW)
 
 
 def leaking(manifest: Manifest) -> QualityReport:
@@ -58,7 +58,7 @@ def leaking(manifest: Manifest) -> QualityReport:
     concern = Concern(key=one.key, sha256=one.sha256, label=one.label, why="the same", beside=(other.key, other.sha256))
     finding = Finding(name="leaks", title="Leaks", says="", total=1, photos=(concern,))
     part = Characteristic(name=Name.RELIABILITY, summary="", measures={"leaks": 1.0}, findings=(finding,))
-    return compose(manifest, [part], gates=DataGates(), by=ASKER, at=NOW)
+    return compose(manifest, [part], gates=DataGates(), by=REQUESTER, at=NOW)
 
 
 # --- networks ---
@@ -105,7 +105,7 @@ def test_a_network_that_learned_none_of_the_labels_judges_them_and_no_small_one_
         changed,
         skipped=(),
         gates=DataGates(),
-        by=ASKER,
+        by=REQUESTER,
         at=NOW,
         network=bright(impartial=True),
         progress=lambda what, _done, _of: asked.append(what),
@@ -114,14 +114,14 @@ def test_a_network_that_learned_none_of_the_labels_judges_them_and_no_small_one_
     assert {concern.sha256 for concern in doubted.photos} == wrong
     assert list(dict.fromkeys(asked)) == ["Reading photos", "Embedding photos with a light meter", "Judging labels"]
     with pytest.raises(pytest.fail.Exception):  # what learned these labels before is not asked about them
-        examine(lake, changed, skipped=(), gates=DataGates(), by=ASKER, at=NOW, network=bright(impartial=False))
+        examine(lake, changed, skipped=(), gates=DataGates(), by=REQUESTER, at=NOW, network=bright(impartial=False))
 
 
 def test_pixels_are_kept_for_small_networks_only(
     lake: MemoryStore, ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.quality.examine.load_pixels", lambda *_, **__: pytest.fail("all pixels are kept"))
-    again = partial(examine, lake, ingestion.manifest, skipped=(), gates=DataGates(), by=ASKER, at=NOW)
+    again = partial(examine, lake, ingestion.manifest, skipped=(), gates=DataGates(), by=REQUESTER, at=NOW)
     again(labels=False)
     again(network=bright(impartial=True))
     with pytest.raises(pytest.fail.Exception):
@@ -186,7 +186,7 @@ def test_what_ingestion_left_out_is_known_to_datasets_that_people_made_of_it(
     for at, why in (("2026-03-02", "empty"), ("2026-03-01", "older")):
         record_skipped(own_lake, ingestion.sha256, source="photos", skipped=[("cat/x.jpg", why)], at=at)
     key = ingestion.manifest.photos[0].key
-    change = exclude(own_lake, ingestion.sha256, keys=[key], by=ASKER, why="a dirty lens", now=NOW)
+    change = exclude(own_lake, ingestion.sha256, keys=[key], by=REQUESTER, why="a dirty lens", now=NOW)
     assert recorded_skipped(own_lake, change.dataset) == [("cat/x.jpg", "empty")]
 
 
@@ -221,14 +221,14 @@ def test_pairs_that_leak_stop_a_training_by_name_whether_or_not_it_asks_for_gate
         refuse_doubtful(own_lake, ingestion.sha256, None)
     result = run_job(
         "job",
-        JobSpec(dataset=ingestion.sha256, seed=1, requested_by=ASKER),
+        JobSpec(dataset=ingestion.sha256, seed=1, requested_by=REQUESTER),
         workspace=MemoryStore(),
         lake=own_lake,
         catalog=Catalog(MemoryStore(), "pets"),
         directory=tmp_path,
     )
     assert (result.status, result.error) == ("failed", "SplitsLeak")
-    change = exclude(own_lake, ingestion.sha256, keys=[first], by=ASKER, why="the same twice", now=NOW)
+    change = exclude(own_lake, ingestion.sha256, keys=[first], by=REQUESTER, why="the same twice", now=NOW)
     refuse_doubtful(own_lake, change.dataset, None)
 
 
@@ -259,7 +259,7 @@ def test_the_page_needs_nothing_else_and_shows_a_bounded_number_of_pictures(
     lake: MemoryStore, ingestion: Ingestion
 ) -> None:
     manifest = ingestion.manifest
-    report = examine(lake, manifest, skipped=(), gates=DataGates(unclear=0), by=ASKER, at=NOW, labels=False)
+    report = examine(lake, manifest, skipped=(), gates=DataGates(unclear=0), by=REQUESTER, at=NOW, labels=False)
     page = render(report, pictures(lake, manifest, report))
     found = Page(page)
     tiny = next(each for part in report.characteristics for each in part.findings if each.name == "tiny")
@@ -274,7 +274,7 @@ def test_names_from_outside_are_escaped_on_the_page_and_quoted_in_commands(inges
     bad = "cat/<script>'; rm -rf ~ #.jpg"
     first, *rest = ingestion.manifest.photos
     manifest = Manifest.of([replace(first, key=bad, brightness=0.0), *rest])
-    report = glance(manifest, skipped=[(bad, "<b>empty</b>")], gates=DataGates(), by=ASKER, at=NOW)
+    report = glance(manifest, skipped=[(bad, "<b>empty</b>")], gates=DataGates(), by=REQUESTER, at=NOW)
     page = render(report, {})
     assert "<script>" not in page
     assert "<b>empty" not in page
@@ -310,7 +310,7 @@ def test_commands_relabel_doubtful_labels_and_exclude_one_of_a_pair(ingestion: I
 
 
 def test_the_report_in_json_is_the_one_that_a_later_reader_finds(own_lake: MemoryStore, ingestion: Ingestion) -> None:
-    report = glance(load_manifest(own_lake, ingestion.sha256), skipped=(), gates=DataGates(), by=ASKER, at=NOW)
+    report = glance(load_manifest(own_lake, ingestion.sha256), skipped=(), gates=DataGates(), by=REQUESTER, at=NOW)
     store(own_lake, report, render(report, {}))
     found = newest(own_lake, ingestion.sha256)
     assert found is not None

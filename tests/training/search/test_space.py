@@ -80,7 +80,7 @@ def test_draws_go_round_a_grid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("grid", "random", "said"),
+    ("grid", "random", "expected"),
     [
         ((), (), "nothing to search"),
         (("rate=1,2",), (), "learning_rate"),
@@ -100,8 +100,8 @@ def test_draws_go_round_a_grid() -> None:
         (("architecture=resnet8,resnet999",), (), "resnet18"),
     ],
 )
-def test_what_no_training_can_mean_is_refused(grid: tuple[str, ...], random: tuple[str, ...], said: str) -> None:
-    with pytest.raises(SpecMalformed, match=said):
+def test_what_no_training_can_mean_is_refused(grid: tuple[str, ...], random: tuple[str, ...], expected: str) -> None:
+    with pytest.raises(SpecMalformed, match=expected):
         Space(grid=grid, random=random).check(RECIPE)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.training.conftest import ASKER
+from tests.training.conftest import REQUESTER
 from training.errors import SpecMalformed
 from training.hyper_parameters import HyperParameters
 from training.job import JobSpec
@@ -17,7 +17,7 @@ from training.search.space import Space
 from training.search.study import Study, Trial, check_halving, first_rung, parameters, plan, spec_of, trial_of
 
 STUDY = Study(
-    spec=JobSpec(dataset="d" * 64, seed=3, requested_by=ASKER, hyper_parameters=HyperParameters(epochs=18)),
+    spec=JobSpec(dataset="d" * 64, seed=3, requested_by=REQUESTER, hyper_parameters=HyperParameters(epochs=18)),
     space=Space(random=("learning_rate=log:1e-4..1e-2",)),
     trials=9,
     metric="balanced_accuracy",

@@ -123,6 +123,6 @@ def gates_message(version: Version) -> str | None:
     names = {state: [name for name, each in states(version.metrics).items() if each is state] for state in State}
     parts = (f"gates {state}: {', '.join(names[state])}" for state in (State.FAILED, State.UNMEASURED) if names[state])
     ways = (TO_MEASURE[name] for name in names[State.UNMEASURED] if name in TO_MEASURE)
-    if said := "; ".join((*parts, *(f"to measure it: {way[0].lower()}{way[1:]}" for way in ways))):
-        return f"{said}; the report of version {version.number} says what to try"
+    if text := "; ".join((*parts, *(f"to measure it: {way[0].lower()}{way[1:]}" for way in ways))):
+        return f"{text}; the report of version {version.number} says what to try"
     return None

@@ -1,7 +1,7 @@
-"""The exported model in eight bits: smaller, and on many machines faster. Served only if it is as good and faster.
+"""Quantise an exported model to eight bits. It is used only if it is as accurate and faster.
 
-Static quantisation of weights and activations (QDQ: Jacob et al., CVPR 2018; ONNX Runtime's `quantize_static`), its
-ranges taken from training photos. The classifier's last steps stay as they are.
+Static quantisation of weights and activations (QDQ: Jacob et al., CVPR 2018; ONNX Runtime's `quantize_static`), with
+ranges from training photos. The classifier's last operations are not quantised.
 """
 
 import logging
@@ -22,10 +22,10 @@ from training.fitting.pixels import LabelledPixels
 from training.networks.export import ExportedModel, Pixels
 
 LEAST_AGREEMENT: Final = 0.98
-"""Share of photos that must get the same label."""
+"""Minimum share of photos with the same label."""
 
 MOST_POINTS_LOST: Final = 0.01
-"""Of accuracy."""
+"""Maximum loss of accuracy, as a share."""
 
 _RANGES_FROM: Final = 128
 _BATCH: Final = 16
@@ -34,7 +34,7 @@ _LUCK: Final = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Quantised:
-    """What eight bits do to a model, on photos it did not learn from."""
+    """Comparison of a quantised model with the original, on photos not used for training."""
 
     agreement: float  # share of photos with the same label
     largest_difference: float  # of a probability
@@ -48,7 +48,7 @@ class Quantised:
     def refused(self) -> str:
         """Returns why the eight-bit model must not be served; empty if it may."""
         if self.agreement < LEAST_AGREEMENT:
-            return f"only {self.agreement:.1%} of photos get the same label, at least {LEAST_AGREEMENT:.0%} must"
+            return f"only {self.agreement:.1%} of photos get the same label; the minimum is {LEAST_AGREEMENT:.0%}"
         lost = self.accuracy_before - self.accuracy
         if lost > MOST_POINTS_LOST or (lost > 0 and self.p_value < _LUCK):
             return f"accuracy falls from {self.accuracy_before:.1%} to {self.accuracy:.1%}"
@@ -58,12 +58,12 @@ class Quantised:
 
 
 def quantise(source: Path, target: Path, photos: Pixels) -> None:
-    """Write `source` in eight bits to `target`, with ranges from `photos`; metadata is kept."""
+    """Write `source`, quantised with ranges from `photos`, to `target`; metadata is copied."""
     with tempfile.TemporaryDirectory() as directory:
         prepared = Path(directory) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         level = logging.getLogger().level
-        logging.getLogger().setLevel(logging.ERROR)  # it advises what was just done
+        logging.getLogger().setLevel(logging.ERROR)  # it warns about the missing preprocessing, which was done
         try:
             quantize_static(
                 str(prepared),
@@ -84,7 +84,7 @@ def quantise(source: Path, target: Path, photos: Pixels) -> None:
 
 
 def compare_quantised(before: ExportedModel, after: ExportedModel, photos: LabelledPixels, *, calls: int) -> Quantised:
-    """Hold the eight-bit model against the one it was made of."""
+    """Returns a comparison of the quantised model `after` with the original `before`; `calls` are timed."""
     pixels, truth = photos.pixels.numpy(), photos.targets.numpy()
     whole, eight = before.classify(pixels), after.classify(pixels)
     right, right_after = whole.argmax(axis=1) == truth, eight.argmax(axis=1) == truth
@@ -100,7 +100,7 @@ def compare_quantised(before: ExportedModel, after: ExportedModel, photos: Label
 
 
 class _Photos(CalibrationDataReader):
-    """Hands out photos in batches, spread over all of them."""
+    """Provides an even sample of photos in batches."""
 
     def __init__(self, photos: Pixels) -> None:
         chosen = photos[np.linspace(0, len(photos) - 1, min(_RANGES_FROM, len(photos))).astype(int)]

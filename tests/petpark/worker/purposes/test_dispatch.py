@@ -113,11 +113,11 @@ def test_a_dataset_that_fails_a_gate_is_refused_with_its_report(worker: Worker, 
 
 
 @pytest.mark.parametrize(
-    ("asked", "networks"),
+    ("limits", "networks"),
     [({}, False), ({"label_noise": 1, "unlike": 1}, False), ({"label_noise": 1, "unlike": 0.05}, True)],
 )
-def test_photos_are_checked_by_networks_only_if_a_gate_needs_it(asked: dict[str, float], networks: bool) -> None:
-    assert needs_networks(data_gates(StackGates.from_dict({**NO_GATES, "data": asked}))) is networks
+def test_photos_are_checked_by_networks_only_if_a_gate_needs_it(limits: dict[str, float], networks: bool) -> None:
+    assert needs_networks(data_gates(StackGates.from_dict({**NO_GATES, "data": limits}))) is networks
 
 
 def test_a_dataset_that_is_not_there_is_named(worker: Worker) -> None:
@@ -126,11 +126,11 @@ def test_a_dataset_that_is_not_there_is_named(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("purpose", "inputs", "told"),
+    ("purpose", "inputs", "expected"),
     [
         ("dataset", {"dataset": "x", "gates": NO_GATES}, "field 'dataset' cannot be 'x'"),
         ("dataset", {"dataset": "d" * 64, "gates": {**NO_GATES, "data": {"cuteness": 1}}}, "cuteness is not a known"),
-        ("report", {"kind": "horoscope"}, "no report of kind 'horoscope'; expected one of: quality"),
+        ("report", {"kind": "horoscope"}, "invalid input kind: 'horoscope'; expected one of: quality"),
         ("move", {"version": 1}, "field 'digest' is missing"),
         (
             "canary",
@@ -139,8 +139,8 @@ def test_a_dataset_that_is_not_there_is_named(worker: Worker) -> None:
         ),
     ],
 )
-def test_a_wrong_input_is_named(worker: Worker, purpose: str, inputs: dict[str, Any], told: str) -> None:
-    with pytest.raises(OrderMalformed, match=f"{purpose}.*{told}|{told}"):
+def test_a_wrong_input_is_named(worker: Worker, purpose: str, inputs: dict[str, Any], expected: str) -> None:
+    with pytest.raises(OrderMalformed, match=f"{purpose}.*{expected}|{expected}"):
         worker.end(purpose, **inputs)
 
 
@@ -219,7 +219,7 @@ def test_an_endpoint_that_is_silent_is_not_read_back(worker: Worker, place: Plac
     place.urls["test"] = "http://127.0.0.1:9"
     result = worker.perform("read-back", max_seconds=10, version=1, digest=version.digest, stack="test")
     assert result.outcome == "refused"
-    assert "does not answer" in (result.message or "")
+    assert "does not respond" in (result.message or "")
 
 
 # application test
@@ -233,9 +233,9 @@ def test_only_what_is_worse_beyond_luck_is_refused() -> None:
     claim = Claim(accuracy=0.9, interval=(0.85, 0.94), photos=200)
     assert judge(claim, share(90, 100)) == (False, "90 of 100 photos right; its report says 90.0% of 200")
     assert judge(claim, share(84, 100))[0] is False
-    worse, said = judge(claim, share(60, 100))
+    worse, message = judge(claim, share(60, 100))
     assert worse
-    assert "at least" in said
+    assert "at least" in message
     assert judge(None, share(1, 100))[0] is False
 
 
@@ -302,8 +302,8 @@ def test_a_canary_goes_on_until_its_rule_has_decided(
 
     def body() -> dict[str, Any]:
         seen.append(Evidence(endpoints=1) if not seen else saw)
-        told = {"number": 1, "digest": second.digest, "evidence": seen[-1].to_dict()}
-        return serving(first, experiment=told)
+        output = {"number": 1, "digest": second.digest, "evidence": seen[-1].to_dict()}
+        return serving(first, experiment=output)
 
     place.urls["test"] = serve(body)
     result = worker.perform("canary", **trying(second))
@@ -325,7 +325,7 @@ def test_a_canary_of_an_interrupted_attempt_is_gone_on_with(
     with pytest.raises(Interrupted):
         worker.end("canary", **trying(second))
     again = Worker(place)
-    with pytest.raises(TookTooLong, match="canary was not done after 60 s"):
+    with pytest.raises(TookTooLong, match="canary did not finish within 60 s"):
         again.end("canary", max_seconds=60, **trying(second))
     assert len(Experiments(place.buckets["models"], "pets", "test").history()) == 1
 

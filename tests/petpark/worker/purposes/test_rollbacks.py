@@ -82,18 +82,19 @@ def test_a_second_alarm_does_not_roll_back_further(place: Place, promoted: list[
     perform(place, inputs(place))
     result = perform(place, inputs(place, alarm="monitoring-latency-1"))
     assert (result.outcome, len(channel(place).history())) == ("kept", len(promoted) + 1)
-    assert "needs a person" in (result.message or "")
+    assert "requires a person" in (result.message or "")
 
 
 @pytest.mark.parametrize(
-    ("minutes", "said"), [(-1, "the alarm started before"), (0, "the alarm started before"), (121, "more than 2 hours")]
+    ("minutes", "expected"),
+    [(-1, "the alarm started before"), (0, "the alarm started before"), (121, "more than 2 hours")],
 )
 def test_a_version_that_cannot_be_the_cause_is_kept(
-    place: Place, promoted: list[Version], minutes: float, said: str
+    place: Place, promoted: list[Version], minutes: float, expected: str
 ) -> None:
     result = perform(place, inputs(place, minutes=minutes))
     assert (result.outcome, head(place).version) == ("kept", len(promoted))
-    assert said in (result.message or "")
+    assert expected in (result.message or "")
 
 
 def test_a_first_version_is_kept(place: Place, publish: Publish) -> None:

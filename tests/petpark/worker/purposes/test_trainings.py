@@ -18,7 +18,7 @@ from petpark.worker.purposes.trainings import ensure_spec, spec_of, train
 from petpark.worker.training_process import TrainingProcess
 from registry.layout.jobs import job_spec_key
 from registry.store.memory_store import MemoryStore
-from tests.petpark.worker.machine import ASKER, JOB, order
+from tests.petpark.worker.machine import JOB, REQUESTER, order
 from training.errors import SpecMalformed
 from training.job import JobResult, JobSpec, store_result, submit
 
@@ -38,7 +38,7 @@ def read(purpose: str = "train", **changes: Any) -> Order:
 
 def test_a_spec_says_what_the_inputs_say():
     spec = spec_of(read(), code="c" * 64)
-    assert (spec.dataset, spec.seed, spec.requested_by, spec.code) == ("d" * 64, 7, ASKER, "c" * 64)
+    assert (spec.dataset, spec.seed, spec.requested_by, spec.code) == ("d" * 64, 7, REQUESTER, "c" * 64)
     assert spec.hyper_parameters.epochs == 3
     assert spec.evaluation.gates.accuracy == 0.8
     assert spec.evaluation.checks.photos == 20
@@ -60,25 +60,25 @@ def test_the_usual_recipe_starts_from_weights_that_instances_have():
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "told"),
+    ("changes", "error", "expected"),
     [
         ({"settings": ["epoch=3"]}, SpecMalformed, "'epoch=3' is not a setting; use name=value with one of: arch"),
         ({"recipe": "cake"}, SpecMalformed, "no recipe 'cake'; choose one of: two-cores"),
         ({"recipe": "transfer", "settings": ["epochs=3"]}, SpecMalformed, "epochs changes nothing"),
         ({"recipe": "transfer", "settings": ["architecture=resnet18"]}, SpecMalformed, "petpark train --weights"),
-        ({"dataset": ""}, OrderMalformed, "the inputs of purpose train are wrong: field 'dataset'"),
+        ({"dataset": ""}, OrderMalformed, "invalid inputs for purpose train: field 'dataset'"),
         ({"gates": {"model": {}}}, OrderMalformed, "gates"),
         ({"study": "s"}, OrderMalformed, "unknown fields: study"),
     ],
 )
-def test_wrong_inputs_are_named(changes: dict[str, Any], error: type[Exception], told: str):
-    with pytest.raises(error, match=told):
+def test_wrong_inputs_are_named(changes: dict[str, Any], error: type[Exception], expected: str):
+    with pytest.raises(error, match=expected):
         spec_of(read(**changes), code=None)
 
 
 def test_a_spec_that_was_submitted_is_the_one_that_counts():
     store = MemoryStore()
-    submit(store, JOB, JobSpec(dataset="e" * 64, seed=1, requested_by=ASKER))
+    submit(store, JOB, JobSpec(dataset="e" * 64, seed=1, requested_by=REQUESTER))
     assert ensure_spec(store, Order.from_json(json.dumps(order()).encode()), code=None).dataset == "e" * 64
     other = MemoryStore()
     assert ensure_spec(other, read(), code=None).dataset == "d" * 64
@@ -86,20 +86,20 @@ def test_a_spec_that_was_submitted_is_the_one_that_counts():
     assert ensure_spec(other, read(seed=8), code=None).seed == 7, "an earlier attempt's stays"
 
 
-def python(script: str, said: list[str] | None = None) -> TrainingProcess:
-    return TrainingProcess((sys.executable, "-c", script), print_line=(said if said is not None else []).append)
+def python_process(script: str, lines: list[str] | None = None) -> TrainingProcess:
+    return TrainingProcess((sys.executable, "-c", script), print_line=(lines if lines is not None else []).append)
 
 
-def go() -> str | None:
+def never_stop() -> str | None:
     return None
 
 
 @pytest.mark.slow  # starts a process
 def test_the_end_of_a_trainings_output_is_in_the_cause():
-    said: list[str] = []
-    process = python("print('one'); print('two'); raise SystemExit(2)", said)
-    ending = train(read(), MemoryStore(), stop=go, meeting=None, process=process)
-    assert said == ["one", "two"]
+    messages: list[str] = []
+    process = python_process("print('one'); print('two'); raise SystemExit(2)", messages)
+    ending = train(read(), MemoryStore(), stop=never_stop, rendezvous=None, process=process)
+    assert messages == ["one", "two"]
     assert (ending.error, ending.cause.splitlines()[-2:]) == (Error.CODE_FAILED, ["one", "two"])
 
 
@@ -107,13 +107,13 @@ def test_the_end_of_a_trainings_output_is_in_the_cause():
 def test_a_training_that_stored_its_result_has_ended_well():
     store = MemoryStore()
     store_result(store, JobResult(job=JOB, status="succeeded", outcome="refused"))
-    assert train(read(), store, stop=go, meeting=None, process=python("pass")).error is None
+    assert train(read(), store, stop=never_stop, rendezvous=None, process=python_process("pass")).error is None
 
 
 @pytest.mark.slow  # starts a process
 def test_a_training_that_is_killed_is_tried_again():
-    process = python(f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})")
-    ending = train(read(), MemoryStore(), stop=go, meeting=None, process=process)
+    process = python_process(f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})")
+    ending = train(read(), MemoryStore(), stop=never_stop, rendezvous=None, process=process)
     assert ending.error is Error.INTERRUPTED
     assert "-9" in ending.cause
 
@@ -132,7 +132,7 @@ def test_a_training_is_asked_to_end_and_has_time_for_its_checkpoint(tmp_path: Pa
         read(),
         MemoryStore(),
         stop=lambda: "spot notice: terminate" if ready.is_set() else None,
-        meeting=None,
+        rendezvous=None,
         process=process,
     )
     assert kept.read_text() == "kept"
@@ -150,11 +150,11 @@ def test_a_training_that_does_not_end_is_killed_with_what_it_started():
         "print(child.pid, flush=True); child.wait()"
     )
 
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
         children.append(int(line))
         ready.set()
 
-    process = TrainingProcess((sys.executable, "-c", script), print_line=say)
+    process = TrainingProcess((sys.executable, "-c", script), print_line=print_line)
     assert process.run(ready.is_set, {}, grace=0.1) == -signal.SIGKILL
     with suppress(ProcessLookupError):  # it is gone already
         child = os.pidfd_open(children[0])

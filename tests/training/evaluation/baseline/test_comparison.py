@@ -21,7 +21,7 @@ from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from registry.versions.catalog import Catalog
 from tests.serving.park import write_model
-from tests.training.conftest import ASKER, TINY, Built
+from tests.training.conftest import REQUESTER, TINY, Built
 from tests.training.evaluation.baseline.test_copies import lawn
 from tests.training.evaluation.figures.test_slices import PHOTO
 from training.dataset.manifest import Manifest, Photo, Split, store_manifest
@@ -113,7 +113,7 @@ def prod(built: Built, tmp_path: Path) -> Prod:
 def test_it_answers_photos_of_its_own_size(prod: Prod, tmp_path: Path):
     assert prod.ask(tmp_path) is None
     weights = sha256_hex(prod.files["weights.pt"].read_bytes())
-    prod.channel.move(prod.publish(dataset=knowing(prod.lake, PHOTOS[1])), by=ASKER, why="first")
+    prod.channel.move(prod.publish(dataset=knowing(prod.lake, PHOTOS[1])), by=REQUESTER, why="first")
     found = prod.ask(tmp_path / "found", weights=weights)
     assert isinstance(found, Incumbent)
     assert (found.version, found.continued) == (1, True)
@@ -131,7 +131,7 @@ def test_photos_that_it_learned_from_in_other_bytes_are_left_out_and_counted(pro
     night = replace(PHOTOS[1], key="night.jpg", sha256="e" * 64, perceptual_hash=PHOTOS[2].perceptual_hash)
     prod.lake.create(photo_key(seen.sha256), body)
     prod.lake.create(photo_key(night.sha256), jpeg(Image.new("RGB", (64, 64))))
-    prod.channel.move(prod.publish(dataset=knowing(prod.lake, PHOTOS[0], seen, night)), by=ASKER, why="first")
+    prod.channel.move(prod.publish(dataset=knowing(prod.lake, PHOTOS[0], seen, night)), by=REQUESTER, why="first")
     found = prod.ask(tmp_path / "found")
     assert isinstance(found, Incumbent)
     assert (found.unseen.tolist(), found.copies) == ([False, True, False, True], 1)
@@ -155,7 +155,7 @@ def test_photos_that_the_weights_it_began_with_learned_from_are_left_out_too(pro
         onnx, labels=("cat", "dog"), metrics={},
         lineage={"dataset": knowing(prod.lake, PHOTOS[2]), "initial_weights": began},
     )  # fmt: skip
-    prod.channel.move(second, by=ASKER, why="first")
+    prod.channel.move(second, by=REQUESTER, why="first")
     found = prod.ask(tmp_path / "found")
     assert isinstance(found, Incumbent)
     assert found.unseen.tolist() == [False, True, False, True]
@@ -165,7 +165,7 @@ def test_photos_that_the_weights_it_began_with_learned_from_are_left_out_too(pro
 def test_a_version_of_which_nobody_knows_what_it_learned_from_is_not_compared(
     prod: Prod, tmp_path: Path, dataset: str | None
 ):
-    prod.channel.move(prod.publish(dataset=dataset), by=ASKER, why="first")
+    prod.channel.move(prod.publish(dataset=dataset), by=REQUESTER, why="first")
     found = prod.ask(tmp_path / "found")
     assert isinstance(found, NotCompared)
     assert "is not known" in found.because
@@ -205,7 +205,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_version_in_prod_that_is_broken_is_not_compared_and_says_why(prod: Prod, tmp_path: Path, how: str):
-    prod.channel.move(prod.publish(dataset=knowing(prod.lake)), by=ASKER, why="first")
+    prod.channel.move(prod.publish(dataset=knowing(prod.lake)), by=REQUESTER, why="first")
     found = damage(prod, how).ask(tmp_path / "found")
     assert isinstance(found, NotCompared)
     assert found.version == 1
@@ -234,7 +234,7 @@ def test_a_version_in_prod_whose_file_is_no_such_model_is_not_compared(
     version = prod.catalog.publish(
         files, labels=("cat", "dog"), metrics={}, lineage={"dataset": knowing(prod.lake)}
     )  # fmt: skip
-    prod.channel.move(version, by=ASKER, why="first")
+    prod.channel.move(version, by=REQUESTER, why="first")
     found = prod.ask(tmp_path / "found")
     assert isinstance(found, NotCompared)
     assert (found.version, said in found.because) == (1, True), found.because
@@ -262,7 +262,7 @@ def test_what_is_wrong_with_the_test_photos_is_no_fault_of_prod(prod: Prod, tmp_
     def lost(_size: int) -> Pixels:
         raise PhotoLost("0.jpg is not in the data lake")
 
-    prod.channel.move(prod.publish(dataset=knowing(prod.lake)), by=ASKER, why="first")
+    prod.channel.move(prod.publish(dataset=knowing(prod.lake)), by=REQUESTER, why="first")
     with pytest.raises(PhotoLost):
         replace(prod, pixels=lost).ask(tmp_path)
 
@@ -287,7 +287,7 @@ def test_weights_that_went_on_from_themselves_are_followed_once(prod: Prod):
 
 
 def test_a_version_of_other_classes_is_not_compared_and_says_which(prod: Prod, tmp_path: Path):
-    prod.channel.move(prod.publish(labels=("cat", "cow")), by=ASKER, why="first")
+    prod.channel.move(prod.publish(labels=("cat", "cow")), by=REQUESTER, why="first")
     found = prod.ask(tmp_path / "found")
     assert isinstance(found, NotCompared)
     assert found.because == "version 1 in prod has other classes: only dog here, only cow there"
