@@ -21,7 +21,7 @@ from tests.moto_cloud import MotoCloud
 from tests.petpark.conftest import Place
 from tests.petpark.worker.machine import JOB, order
 from tests.serving.pages.browser.test_accessibility import violations
-from tests.serving.test_process import Process, Registry, running
+from tests.serving.process import Process, Registry, running
 from training.job import find_result
 
 HOURS = 1

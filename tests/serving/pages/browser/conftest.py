@@ -19,7 +19,7 @@ from serving.auth.key_record import ApiKey, KeyScope, hash_of, new_key
 from tests.browser import chromium
 from tests.moto_cloud import MotoCloud
 from tests.serving.park import photo, version_files
-from tests.serving.test_process import Process, Registry, running
+from tests.serving.process import Process, Registry, running
 
 KEYS = api_keys_prefix("prod")
 ROLE = "arn:aws:iam::123456789012:role/promoter"

@@ -10,8 +10,8 @@ from serving.auth.key_record import KeyScope
 from serving.pages import LANGUAGES
 from tests.serving.pages.browser.conftest import KEYS, give, opened
 from tests.serving.park import photo, version_files
+from tests.serving.process import Registry, running
 from tests.serving.test_abstention import abstaining
-from tests.serving.test_process import Registry, running
 
 expect.set_options(timeout=30_000)  # patience for busy machines
 
