@@ -1,7 +1,7 @@
 """The endpoint's routes."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -35,30 +35,38 @@ from serving.settings import ServingSettings
 from serving.telemetry import Metrics
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dependencies:
+    """What the APIs of one endpoint share, over HTTP and gRPC."""
+
+    live: Live
+    """Which version answers."""
+    metrics: Metrics
+    workers: Workers
+    bodies: Bodies
+    auth: ApiKeyAuth
+    """Authenticates callers."""
+    recorder: Recorder | None = None
+    """Records predictions; None: no."""
+
+
 def create_app(
     settings: ServingSettings,
+    shared: Dependencies,
     *,
-    live: Live,
-    metrics: Metrics,
-    workers: Workers,
-    auth: ApiKeyAuth | None = None,
-    bodies: Bodies | None = None,
     shadow: Shadow | None = None,
     view: RegistryView | None = None,
     open_promotion_service: OpensPromotionService | None = None,
     connections: Connections | None = None,
-    recorder: Recorder | None = None,
     clock: Clock = utc_now,
 ) -> RequestMiddleware:
-    """Returns the ASGI application of one endpoint; `live` has the active version, `auth` authenticates callers.
+    """Returns the ASGI application of one endpoint.
 
-    Without `auth` there are no keys, and the settings decide whether callers are admitted. `view` provides the content
-    of the page Models, on which `open_promotion_service` lets an operator move the channel; None: moves are not
-    possible. `recorder` records predictions; None: they are not recorded.
+    `view` provides the content of the page Models, on which `open_promotion_service` lets an operator move the channel;
+    None: moves are not possible.
     """
-    bodies = bodies or Bodies(settings.limits, shares=not settings.behind_load_balancer)
-    auth = auth or ApiKeyAuth(None, required=settings.api_keys == "required", metrics=metrics)
-    name = settings.model
+    live, metrics, workers, bodies = shared.live, shared.metrics, shared.workers, shared.bodies
+    auth, recorder = shared.auth, shared.recorder
     split = TrafficSplit(live=live, shadow=shadow or Shadow())
     classify = ClassifyApi(live=live, split=split, bodies=bodies, workers=workers, metrics=metrics, recorder=recorder)
     batch = BatchApi(
@@ -70,52 +78,26 @@ def create_app(
         most=settings.limits.batch,
         recorder=recorder,
     )
-    health = _health(settings, live=live, metrics=metrics, auth=auth, clock=clock)
+    health = _health(settings, shared, clock=clock)
     v2 = InferenceProtocolApi(
         live=live,
         bodies=bodies,
         workers=workers,
-        name=name,
+        name=settings.model,
         batch=settings.limits.batch,
         auth=auth,
         recorder=recorder,
     )
-    pages = PagesApi(settings)
-    agents = AgentsApi(settings.cameras)
-    roll_back = RollBackApi(
-        bodies=bodies,
-        open_promotion_service=open_promotion_service,
-        moved=view.forget if view else lambda: None,
-        behind_load_balancer=settings.behind_load_balancer,
-    )
-    models = ModelsApi(view=view, roll_back=roll_back)
     photo = Route("/v1/classify", auth.guard(classify.classify), methods=["POST"])
     routes = [
         photo,
         Route("/v1/classify/batch", auth.guard(batch.classify), methods=["POST"]),
         Route("/v1/model", health.model),
-        Route("/v1/registry", auth.guard(models.registry)),
-        Route("/v1/versions/{number}/report.html", auth.guard(models.report)),
-        Route("/v1/roll-back", auth.guard(roll_back.roll_back, KeyScope.ADMIN), methods=["POST"]),
-        Route("/v1/cameras", auth.guard(agents.cameras)),
-        Route("/v1/cameras/{agent}/{name}/thumbnail.jpg", auth.guard(agents.thumbnail)),
+        *_registry(settings, auth, bodies, view, open_promotion_service),
+        *_cameras(AgentsApi(settings.cameras), auth),
         *_probes(health),
-        Route("/v2", v2.server),
-        Route("/v2/health/live", v2.server_live),
-        Route("/v2/health/ready", v2.server_ready),
-        Route("/v2/models/{model}", v2.model),
-        Route("/v2/models/{model}/ready", v2.model_ready),
-        Route("/v2/models/{model}/infer", auth.guard(v2.infer), methods=["POST"]),
-        Route("/v2/models/{model}/versions/{version}", v2.model),
-        Route("/v2/models/{model}/versions/{version}/ready", v2.model_ready),
-        Route("/v2/models/{model}/versions/{version}/infer", auth.guard(v2.infer), methods=["POST"]),
-        Route("/", pages.page),
-        Route("/live", pages.page),
-        Route("/models", pages.page),
-        Route("/docs", pages.page),
-        Route("/pages/texts/{file}", pages.texts),
-        Route("/pages/{file}", pages.asset),
-        Route("/openapi.json", pages.openapi),
+        *_inference_protocol(v2, auth),
+        *_pages(PagesApi(settings)),
     ]
     return RequestMiddleware(
         ClassifyFastPath(photo, _starlette(routes)), live=live, metrics=metrics, connections=connections
@@ -124,28 +106,24 @@ def create_app(
 
 def create_probe_app(
     settings: ServingSettings,
+    shared: Dependencies,
     *,
-    live: Live,
-    metrics: Metrics,
-    auth: ApiKeyAuth,
     connections: Connections | None = None,
     clock: Clock = utc_now,
 ) -> RequestMiddleware:
     """Returns the ASGI application of the health port: health checks and metrics only."""
-    routes = _probes(_health(settings, live=live, metrics=metrics, auth=auth, clock=clock))
-    return RequestMiddleware(_starlette(routes), live=live, metrics=metrics, connections=connections)
+    routes = _probes(_health(settings, shared, clock=clock))
+    return RequestMiddleware(_starlette(routes), live=shared.live, metrics=shared.metrics, connections=connections)
 
 
-def _health(
-    settings: ServingSettings, *, live: Live, metrics: Metrics, auth: ApiKeyAuth, clock: Callable[[], datetime]
-) -> HealthApi:
+def _health(settings: ServingSettings, shared: Dependencies, *, clock: Clock) -> HealthApi:
     return HealthApi(
-        live=live,
-        metrics=metrics,
+        live=shared.live,
+        metrics=shared.metrics,
         name=settings.model,
         channel=settings.channel,
         instance=settings.instance,
-        auth=auth,
+        auth=shared.auth,
         providers=settings.providers,
         clock=clock,
     )
@@ -157,6 +135,60 @@ def _probes(health: HealthApi) -> list[Route]:
         Route("/healthz/ready", health.ready),
         Route("/healthz/in-service", health.in_service),
         Route("/metrics", health.metrics),
+    ]
+
+
+def _registry(
+    settings: ServingSettings,
+    auth: ApiKeyAuth,
+    bodies: Bodies,
+    view: RegistryView | None,
+    open_promotion_service: OpensPromotionService | None,
+) -> list[Route]:
+    roll_back = RollBackApi(
+        bodies=bodies,
+        open_promotion_service=open_promotion_service,
+        moved=view.forget if view else lambda: None,
+        behind_load_balancer=settings.behind_load_balancer,
+    )
+    models = ModelsApi(view=view, roll_back=roll_back)
+    return [
+        Route("/v1/registry", auth.guard(models.registry)),
+        Route("/v1/versions/{number}/report.html", auth.guard(models.report)),
+        Route("/v1/roll-back", auth.guard(roll_back.roll_back, KeyScope.ADMIN), methods=["POST"]),
+    ]
+
+
+def _cameras(agents: AgentsApi, auth: ApiKeyAuth) -> list[Route]:
+    return [
+        Route("/v1/cameras", auth.guard(agents.cameras)),
+        Route("/v1/cameras/{agent}/{name}/thumbnail.jpg", auth.guard(agents.thumbnail)),
+    ]
+
+
+def _inference_protocol(v2: InferenceProtocolApi, auth: ApiKeyAuth) -> list[Route]:
+    return [
+        Route("/v2", v2.server),
+        Route("/v2/health/live", v2.server_live),
+        Route("/v2/health/ready", v2.server_ready),
+        Route("/v2/models/{model}", v2.model),
+        Route("/v2/models/{model}/ready", v2.model_ready),
+        Route("/v2/models/{model}/infer", auth.guard(v2.infer), methods=["POST"]),
+        Route("/v2/models/{model}/versions/{version}", v2.model),
+        Route("/v2/models/{model}/versions/{version}/ready", v2.model_ready),
+        Route("/v2/models/{model}/versions/{version}/infer", auth.guard(v2.infer), methods=["POST"]),
+    ]
+
+
+def _pages(pages: PagesApi) -> list[Route]:
+    return [
+        Route("/", pages.page),
+        Route("/live", pages.page),
+        Route("/models", pages.page),
+        Route("/docs", pages.page),
+        Route("/pages/texts/{file}", pages.texts),
+        Route("/pages/{file}", pages.asset),
+        Route("/openapi.json", pages.openapi),
     ]
 
 

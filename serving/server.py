@@ -7,7 +7,8 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from granian.constants import HTTPModes, Interfaces
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp
 
 from registry.layout.variables import Variable
 from registry.log_lines import ANSWERED
-from serving.app import create_app, create_probe_app
+from serving.app import Dependencies, create_app, create_probe_app
 from serving.auth.api_key_auth import ApiKeyAuth
 from serving.auth.key_polling import KeyRing
 from serving.http.body import Bodies
@@ -75,72 +76,75 @@ async def serve(
         check_address(settings.host, port, advice=f"set {Variable.HOST} and {variable} to a free address")
     limits = settings.limits
     stop = stop or _stopped_by_signals()
-    workers = Workers(
-        threads=settings.threads,
-        queue=limits.queue,
-        seconds=limits.answer_seconds,
-        shares=not settings.behind_load_balancer,
-    )
-    bodies = Bodies(limits, shares=not settings.behind_load_balancer)
+    shared = _dependencies(settings, live, metrics, ring, recorder)
     connections = Connections(limits, ports=_budgets(settings), metrics=metrics)
-    auth = ApiKeyAuth(ring, required=settings.api_keys == "required", metrics=metrics)
     app = create_app(
-        settings,
-        live=live,
-        metrics=metrics,
-        workers=workers,
-        auth=auth,
-        bodies=bodies,
-        view=view,
-        open_promotion_service=open_promotion_service,
-        connections=connections,
-        recorder=recorder,
+        settings, shared, view=view, open_promotion_service=open_promotion_service, connections=connections
     )
-    server = _server(tracing.wrap(app) if tracing else app, settings, settings.port, limits.connections)
+    http = _server(tracing.wrap(app) if tracing else app, settings, settings.port, limits.connections)
+    http.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
     probes = None
     if settings.health_port:
-        probe_app = create_probe_app(settings, live=live, metrics=metrics, auth=auth, connections=connections)
+        probe_app = create_probe_app(settings, shared, connections=connections)
         probes = _server(probe_app, settings, settings.health_port, limits.probe_connections)
-    grpc = await _grpc(
-        settings,
-        live=live,
-        metrics=metrics,
-        workers=workers,
-        auth=auth,
-        bodies=bodies,
-        connections=connections,
-        recorder=recorder,
-    )
+    grpc = await _grpc(settings, shared, connections)
+
+    async def finish() -> None:
+        await drain(live, metrics, limits, workers=shared.workers)
+        end_in_time(limits.end_seconds)
+
     with (
         _following(followers, poll_seconds=settings.poll_seconds),
         _reading(ring),
         _guarding(connections),
         _recording(recorder),
         _tracing(tracing),
+        _reporting(live, metrics, recorder),
     ):
-        server.on_startup(lambda: logger.info("listening", extra={"host": settings.host, "port": settings.port}))
-        summarising = asyncio.create_task(log_summaries(metrics, every_seconds=_SUMMARY_SECONDS))
-        reporting = asyncio.create_task(report_state(live, lost=lambda: recorder.lost if recorder else 0))
-        probing = asyncio.create_task(probes.serve()) if probes else None
-        serving = asyncio.create_task(server.serve())
+        await _Servers(http=http, probes=probes, grpc=grpc).run(stop, finish=finish)
+    shared.workers.close()
+
+
+def _dependencies(
+    settings: ServingSettings, live: Live, metrics: Metrics, ring: KeyRing | None, recorder: Recorder | None
+) -> Dependencies:
+    shares, limits = not settings.behind_load_balancer, settings.limits
+    return Dependencies(
+        live=live,
+        metrics=metrics,
+        workers=Workers(threads=settings.threads, queue=limits.queue, seconds=limits.answer_seconds, shares=shares),
+        bodies=Bodies(limits, shares=shares),
+        auth=ApiKeyAuth(ring, required=settings.api_keys == "required", metrics=metrics),
+        recorder=recorder,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Servers:
+    """The servers of one process: of the API, of the health port, and of gRPC."""
+
+    http: Server
+    probes: Server | None
+    grpc: "GrpcServer | None"
+
+    async def run(self, stop: asyncio.Event, *, finish: Callable[[], Awaitable[None]]) -> None:
+        """Answer requests until `stop`, then `finish` and close. Raises what ended the HTTP server before `stop`."""
+        probing = asyncio.create_task(self.probes.serve()) if self.probes else None
+        serving = asyncio.create_task(self.http.serve())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             stopping.cancel()
             serving.result()
             raise RuntimeError("The HTTP server stopped unexpectedly; see its last log lines.")
-        await drain(live, metrics, limits, workers=workers)
-        end_in_time(limits.end_seconds)
-        server.stop()
+        await finish()
+        self.http.stop()
         await serving
-        if probes is not None and probing is not None:
-            probes.stop()
+        if self.probes is not None and probing is not None:
+            self.probes.stop()
             await probing
-        if grpc is not None:
-            await grpc.stop(grace=None)  # drained, or the time for it is over
-        summarising.cancel()
-        reporting.cancel()
-    workers.close()
+        if self.grpc is not None:
+            await self.grpc.stop(grace=None)  # drained, or the time for it is over
 
 
 def _stopped_by_signals() -> asyncio.Event:
@@ -191,33 +195,23 @@ def _budgets(settings: ServingSettings) -> dict[int, Budget]:
     return {port: probes if name is Variable.HEALTH_PORT else callers for port, name in settings.ports.items()}
 
 
-async def _grpc(
-    settings: ServingSettings,
-    *,
-    live: Live,
-    metrics: Metrics,
-    workers: Workers,
-    auth: ApiKeyAuth,
-    bodies: Bodies,
-    connections: Connections,
-    recorder: Recorder | None,
-) -> "GrpcServer | None":
+async def _grpc(settings: ServingSettings, shared: Dependencies, connections: Connections) -> "GrpcServer | None":
     """Start gRPC if it has a port; otherwise its library is not imported. Returns the server, or None."""
     if not settings.grpc_port:
         return None
     from serving.grpc.service import InferenceService, start
 
     service = InferenceService(
-        live=live,
-        metrics=metrics,
-        workers=workers,
-        auth=auth,
-        bodies=bodies,
+        live=shared.live,
+        metrics=shared.metrics,
+        workers=shared.workers,
+        auth=shared.auth,
+        bodies=shared.bodies,
         connections=connections,
         port=settings.grpc_port,
         name=settings.model,
         batch=settings.limits.batch,
-        recorder=recorder,
+        recorder=shared.recorder,
     )
     server, _ = await start(service, host=settings.host, port=settings.grpc_port, limits=settings.limits)
     logger.info("listening for gRPC", extra={"host": settings.host, "port": settings.grpc_port})
@@ -266,6 +260,20 @@ def _recording(recorder: Recorder | None) -> Generator[None]:
         thread.join(_STORING_SECONDS)
         if thread.is_alive():
             recorder.count_rest()
+
+
+@contextlib.contextmanager
+def _reporting(live: Live, metrics: Metrics, recorder: Recorder | None) -> Generator[None]:
+    """Log what was answered, and the endpoint's state, from the event loop."""
+    tasks = (
+        asyncio.create_task(log_summaries(metrics, every_seconds=_SUMMARY_SECONDS)),
+        asyncio.create_task(report_state(live, lost=lambda: recorder.lost if recorder else 0)),
+    )
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ LONGEST = (
     "tests/training/distributed/test_group.py",
     "tests/training/fitting/test_train.py",
     "tests/training/fitting/test_frozen.py",
-    "tests/serving/pages/test_in_browser.py",
+    "tests/serving/pages/browser/test_pages_in_browser.py",
     "tests/training/distributed/test_rendezvous.py",
     "tests/training/distributed/test_processes.py",
     "tests/registry/test_races.py",

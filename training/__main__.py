@@ -26,8 +26,9 @@ from registry.channels.channel import Channel
 from registry.errors import RegistryError, StoreUnavailable
 from registry.layout.variables import Variable
 from registry.store.crt_transfer import crt_transfer
+from registry.store.s3_client import s3_client
 from registry.store.s3_outcomes import lacks_credentials
-from registry.store.s3_store import S3Store, s3_client
+from registry.store.s3_store import S3Store
 from registry.versions.catalog import Catalog
 from training.distributed import processes
 from training.distributed.group import Group, processes_here

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import boto3
 
 from registry.store.crt_transfer import crt_transfer
-from registry.store.s3_store import S3Store, s3_client
+from registry.store.s3_client import s3_client
+from registry.store.s3_store import S3Store
 from rehearsal.child_process import start, stop
 
 if TYPE_CHECKING:

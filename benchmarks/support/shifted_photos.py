@@ -97,10 +97,8 @@ def look(
     def seen(part: str, chosen: Sequence[int], corrupt: Callable[[Numbers, int], Numbers]) -> Seen:
         nonlocal embedder
         path = cache / f"{name}-{part}-{len(chosen)}.npz"
-        if path.exists():
-            with np.load(path, allow_pickle=False) as kept:
-                if str(kept["digest"]) == f"{digest} {_VERSION}":
-                    return Seen(embedding=kept["embedding"].astype(np.float32), statistics=kept["statistics"])
+        if kept := _load(path, digest):
+            return kept
         say(f"{name}: {part}, {len(chosen)} photos")
         embedder = embedder or Embedder(frozen(NETWORK, len(LABELS)), IMAGE_SIZE, torch.device("cpu"))
         embeddings: list[Numbers] = []
@@ -115,15 +113,7 @@ def look(
         found = Seen(
             embedding=np.concatenate(embeddings).astype(np.float32), statistics=np.array(rows, dtype=np.float32)
         )
-        cache.mkdir(parents=True, exist_ok=True)
-        part_file = path.with_suffix(".part.npz")
-        np.savez(
-            part_file,
-            embedding=found.embedding.astype(np.float16),
-            statistics=found.statistics,
-            digest=f"{digest} {_VERSION}",
-        )
-        part_file.replace(path)
+        _save(path, found, digest)
         return found
 
     clean = seen("clean", range(len(photos)), lambda pixels, _: pixels)
@@ -144,3 +134,25 @@ def look(
         worse=worse,
         places=places,
     )
+
+
+def _load(path: Path, digest: str) -> Seen | None:
+    """Returns what an earlier run saw of the same photos; None if there is nothing."""
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as kept:
+        if str(kept["digest"]) != f"{digest} {_VERSION}":
+            return None
+        return Seen(embedding=kept["embedding"].astype(np.float32), statistics=kept["statistics"])
+
+
+def _save(path: Path, seen: Seen, digest: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part_file = path.with_suffix(".part.npz")
+    np.savez(
+        part_file,
+        embedding=seen.embedding.astype(np.float16),
+        statistics=seen.statistics,
+        digest=f"{digest} {_VERSION}",
+    )
+    part_file.replace(path)

@@ -69,24 +69,8 @@ NEED_PHOTOS: Final = (
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("generated", "parity", *NEED_PHOTOS))
-    parser.add_argument("--photos", type=Path, default=os.environ.get("PETPARK_PHOTOS"), help="folder of <class>/*.jpg")
-    parser.add_argument("--index", type=Path, help="CSV of key (or file) and breed (PHOTOS/photos.csv)")
-    parser.add_argument("--seeds", type=int, help="of each training")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of CPU time for a student (10)")
-    parser.add_argument("--drawn", type=int, default=DRAWN, help="photos of the generated set (6,000)")
-    parser.add_argument("--threads", type=int, default=os.process_cpu_count() or 1, help="of torch (all cores)")
-    parser.add_argument("--results", type=Path, default=Path("build/accuracy"), help="stored measurements")
-    parser.add_argument("--json", action="store_true", help="the same facts for programs")
-    asked = parser.parse_args()
-    photos = Path(asked.photos) if asked.photos else None
-    if photos is not None and not photos.is_dir():
-        parser.error(f"{photos} is not a folder; pass a folder with one subfolder of photos per class")
-    if photos is None and asked.only in NEED_PHOTOS:
-        parser.error(f"{asked.only} needs real photos: --photos DIR, or PETPARK_PHOTOS")
-    if min(asked.drawn, asked.threads, asked.minutes, 1 if asked.seeds is None else asked.seeds) < 1:
-        parser.error("--seeds, --drawn, --threads and --minutes are at least 1")
+    asked = _arguments()
+    photos: Path | None = asked.photos
     torch.set_num_threads(asked.threads)
     machine = Machine.here()
     show = Console(quiet=asked.json, width=None if sys.stdout.isatty() else 140, highlight=False)
@@ -139,6 +123,29 @@ def main() -> int:
     if asked.json:
         print(json.dumps({"machine": asdict(machine), "claims": [asdict(claim) for claim in found]}, indent=2))
     return int(not all(kept for claim in found for kept in claim.promises.values()))
+
+
+def _arguments() -> argparse.Namespace:
+    """Read the command line; a wrong one ends the program with a sentence."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("generated", "parity", *NEED_PHOTOS))
+    parser.add_argument("--photos", type=Path, default=os.environ.get("PETPARK_PHOTOS"), help="folder of <class>/*.jpg")
+    parser.add_argument("--index", type=Path, help="CSV of key (or file) and breed (PHOTOS/photos.csv)")
+    parser.add_argument("--seeds", type=int, help="of each training")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of CPU time for a student (10)")
+    parser.add_argument("--drawn", type=int, default=DRAWN, help="photos of the generated set (6,000)")
+    parser.add_argument("--threads", type=int, default=os.process_cpu_count() or 1, help="of torch (all cores)")
+    parser.add_argument("--results", type=Path, default=Path("build/accuracy"), help="stored measurements")
+    parser.add_argument("--json", action="store_true", help="the same facts for programs")
+    asked = parser.parse_args()
+    photos = asked.photos = Path(asked.photos) if asked.photos else None
+    if photos is not None and not photos.is_dir():
+        parser.error(f"{photos} is not a folder; pass a folder with one subfolder of photos per class")
+    if photos is None and asked.only in NEED_PHOTOS:
+        parser.error(f"{asked.only} needs real photos: --photos DIR, or PETPARK_PHOTOS")
+    if min(asked.drawn, asked.threads, asked.minutes, 1 if asked.seeds is None else asked.seeds) < 1:
+        parser.error("--seeds, --drawn, --threads and --minutes are at least 1")
+    return asked
 
 
 def _drawn(results: Path, count: int) -> Lake:

@@ -7,18 +7,24 @@ from dataclasses import dataclass, field
 from datetime import date
 from ipaddress import IPv4Network
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pulumi
 
 from infra.configuration import alarm_actions
-from infra.configuration.alarm_actions import Action, AlarmActions
+from infra.configuration.alarm_actions import NO_ACTIONS, Action, AlarmActions, AlarmActionsInvalid
 from infra.configuration.endpoint_settings import EndpointSettings, read_endpoint
 from infra.configuration.instance_types import InstanceType
 from infra.configuration.objectives import PERCENTAGES, Objective
 from infra.configuration.pipeline_settings import PipelineSettings
-from infra.configuration.settings_reader import EXPIRES, NAME, NONE, SHORT_NAME, Check, Reader, SettingsInvalid
+from infra.configuration.platform_settings import (
+    OWN,
+    read_channels,
+    read_gates,
+    read_photo_sources,
+    read_pipeline,
+)
+from infra.configuration.settings_reader import EXPIRES, NONE, Check, Reader, SettingsInvalid
 from infra.policies import as_json, write_once_bucket
 from registry.channel_policy import ChannelPolicy
 from registry.gates import StackGates
@@ -27,9 +33,6 @@ __all__ = ["SettingsInvalid", "StackSettings", "TrainingSettings", "load", "read
 
 _PROJECT_FOLDER = Path(__file__).resolve().parents[2]
 """The folder that has `Pulumi.yaml` and a file for each stack."""
-
-OWN = "own"
-"""Value of `petpark:platform` in the stack that owns the platform; others name that stack."""
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
@@ -51,18 +54,11 @@ _REGION = re.compile(r"(?!cn-|us-gov-|[a-z]{2}-iso|eusc-)[a-z]{2}(-[a-z]+)+-[0-9
 # https://www.iana.org/assignments/iana-ipv4-special-registry: no network can have these. The rest is for AWS to judge.
 _NO_NETWORKS = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
 
-_SOURCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*?$/\s\"\\]+)*")
-"""A bucket, or a part of one; nothing that IAM would read as a pattern or a variable."""
-
 _MOST_ACCOUNTS = 20
 """Stacks in accounts of their own; a role's trust policy, which names them, may have 2,048 characters."""
 
 _BUCKET_POLICY = 20 * 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html"""
-
-_MOST_SOURCES, _SOURCES_CHARACTERS = 20, 1_000
-"""How many sources, and all of them together: a role's inline policies may have 10,240 characters.
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,10 +206,10 @@ def read_from(values: Reader, region: str | None) -> StackSettings:
         object_lock_days=values.integer("object_lock_days", 0, _LONGEST_LOCK_DAYS),
         certificate_days=values.integer("certificate_days", 1, LONGEST_CERTIFICATE_DAYS),
         telemetry_days=values.integer("telemetry_days", 1, _LONGEST_TELEMETRY_DAYS),
-        channels=_channels(values, platform_stack, endpoint.channel),
+        channels=read_channels(values, platform_stack, endpoint.channel),
         accounts=values.accounts("accounts", _MOST_ACCOUNTS),
-        photo_sources=_photo_sources(values, platform_stack),
-        gates=_gates(values, platform_stack),
+        photo_sources=read_photo_sources(values, platform_stack),
+        gates=read_gates(values, platform_stack),
         network=_network(values),
         zones=values.zones("zones", region or ""),
         log_days=values.one_of("log_days", LOG_DAYS),
@@ -225,7 +221,7 @@ def read_from(values: Reader, region: str | None) -> StackSettings:
         alarm_actions=_alarm_actions(values),
         runbook_url=values.page("runbook_url"),
         training=_training(values),
-        pipeline=_pipeline(values, platform_stack),
+        pipeline=read_pipeline(values, platform_stack),
         endpoint=endpoint,
         allowed=AllowedSettings(
             gpu_types=values.gpu_types("allowed_gpu_types"),
@@ -238,21 +234,6 @@ def read_from(values: Reader, region: str | None) -> StackSettings:
     _refuse_movers_of_the_pipelines_channels(values, settings)
     _refuse_an_undeclared_channel(values, settings)
     return settings
-
-
-def _channels(values: Reader, platform_stack: str | None, followed: str) -> Mapping[str, ChannelPolicy]:
-    """Read what the platform's owner says of its channels: all of them are there, its own endpoint's included."""
-    found = values.mapping("channels", "a map from channel names to their rules")
-    if found is None:
-        return {}
-    if platform_stack is None and followed and followed not in found:
-        values.refuse("channels", ", ".join(found), f"{followed} among them, which the endpoint follows")
-    if platform_stack and found:
-        values.refuse("channels", ", ".join(found), _owners(platform_stack))
-    for name in found:
-        if not NAME.fullmatch(name):
-            values.refuse("channels", name, f"names like the others: {SHORT_NAME}")
-    return MappingProxyType({name: values.channel_policy(f"channels.{name}", found[name]) for name in found})
 
 
 def _refuse_too_many_names(values: Reader, settings: StackSettings) -> None:
@@ -297,41 +278,14 @@ def _network(values: Reader) -> str:
     return block
 
 
-def _photo_sources(values: Reader, platform_stack: str | None) -> tuple[str, ...]:
-    """Read the buckets that photos may come from; only the platform's owner has a role to grant them to."""
-    found = values.texts("photo_sources", _SOURCE, "a list of buckets, or of bucket/prefix without * ? $, or []")
-    if platform_stack and found:
-        expected = f"[] where platform is not {OWN!r}: put them into Pulumi.{platform_stack}.yaml"
-        values.refuse("photo_sources", ", ".join(found), expected)
-    if len(found) > _MOST_SOURCES or sum(map(len, found)) > _SOURCES_CHARACTERS:
-        limits = f"at most {_MOST_SOURCES} places of {_SOURCES_CHARACTERS:,} characters together"
-        expected = f"{limits}, as a role's policy holds no more: name a common prefix, or whole buckets"
-        values.refuse("photo_sources", f"{found[0]}, …", expected)
-    return found
-
-
-def _gates(values: Reader, platform_stack: str | None) -> StackGates:
-    """Read what the platform's owner asks: its training and its registry are the ones that all stacks use."""
-    found = values.mapping("gates", "a map of data, model and checks, each from names to values")
-    if found is None or (platform_stack and not found):
-        return StackGates()
-    if platform_stack:
-        values.refuse("gates", ", ".join(found), _owners(platform_stack))
-        return StackGates()
-    return values.stack_gates("gates", found)
-
-
-def _pipeline(values: Reader, platform_stack: str | None) -> PipelineSettings:
-    """Read how the pipeline runs, which is the platform's owner's."""
-    found = values.mapping("pipeline", "a map from names to values, or {}")
-    if found and platform_stack:
-        values.refuse("pipeline", ", ".join(found), _owners(platform_stack))
-    return values.pipeline("pipeline", found or {})
-
-
 def _alarm_actions(values: Reader) -> AlarmActions:
     """Read the actions of alarms."""
-    return values.alarm_actions("alarm_actions", values.mapping("alarm_actions", alarm_actions.EXPECTED) or {})
+    found = values.mapping("alarm_actions", alarm_actions.EXPECTED)
+    try:
+        return AlarmActions.from_dict(found or {})
+    except AlarmActionsInvalid as refused:
+        values.refuse_for("alarm_actions", refused.problems)
+        return NO_ACTIONS
 
 
 def _refuse_actions_that_cannot_be(values: Reader, settings: StackSettings) -> None:
@@ -343,10 +297,6 @@ def _refuse_actions_that_cannot_be(values: Reader, settings: StackSettings) -> N
     if settings.platform_stack and settings.accounts and any(each.changes for each in used):
         expected = f"no {Action.ROLLBACK} or {Action.START_PIPELINE} in a stack with an account of its own"
         values.refuse("alarm_actions", ", ".join(sorted(used)), expected)
-
-
-def _owners(stack: str) -> str:
-    return f"none where platform is not {OWN!r}: put them into Pulumi.{stack}.yaml"
 
 
 def _training(values: Reader) -> TrainingSettings:

@@ -3,16 +3,12 @@
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeGuard, cast
 
-from infra.configuration.alarm_actions import NO_ACTIONS, AlarmActions, AlarmActionsInvalid
 from infra.configuration.instance_types import InstanceType, InstanceTypeUnsupported, instance_type
-from infra.configuration.pipeline_settings import PipelineInvalid, PipelineSettings
-from registry.channel_policy import COMPARABLE, STRICT, ChannelPolicy, ChannelPolicyInvalid, comparable
-from registry.gates import GatesInvalid, StackGates
 
 _PROVIDERS = frozenset({"cpu", "cuda", "openvino", "tensorrt"})
 """ONNX Runtime's short names that an endpoint knows (`serving.inference.execution_providers`)."""
@@ -94,6 +90,10 @@ class Reader:
         """Remember that `key` cannot be used, and what was expected of it."""
         found = "not set" if value is None else repr(value)
         self._wrong.append(f"{self._full(key)} is {_shown(found)}; expected {_shown(expected)}")
+
+    def refuse_for(self, key: str, problems: Sequence[str]) -> None:
+        """Remember that `key` cannot be used, for each of these reasons."""
+        self._wrong += [f"{self._full(key)}: {problem}" for problem in problems]
 
     def optional(self, key: str, absent: str) -> str | None:
         """Read a text; None if it is the word for "deliberately empty"."""
@@ -271,41 +271,6 @@ class Reader:
             return fitting if len(set(fitting)) == len(items) >= least else None
 
         return self._read(key, parse, expected, ())
-
-    def channel_policy(self, key: str, value: Any) -> ChannelPolicy:
-        """Read one channel's policy. A metric that no version has would never refuse one."""
-        try:
-            policy = ChannelPolicy.from_dict(value if isinstance(value, dict) else {})
-        except ChannelPolicyInvalid as problem:
-            self._wrong.append(f"{self._full(key)}: {problem}")
-            return STRICT
-        if policy.metric is not None and not comparable(policy.metric):
-            self._wrong.append(f"{self._full(key)}: `metric` is {policy.metric!r}; expected {COMPARABLE}")
-        return policy
-
-    def stack_gates(self, key: str, value: Mapping[str, Any]) -> StackGates:
-        """Read gates and checks."""
-        try:
-            return StackGates.from_dict(value)
-        except GatesInvalid as refused:
-            self._wrong += [f"{self._full(key)}: {problem}" for problem in refused.problems]
-            return StackGates()
-
-    def pipeline(self, key: str, value: Mapping[str, Any]) -> PipelineSettings:
-        """Read how the pipeline runs."""
-        try:
-            return PipelineSettings.from_dict(value)
-        except PipelineInvalid as refused:
-            self._wrong += [f"{self._full(key)}: {problem}" for problem in refused.problems]
-            return PipelineSettings()
-
-    def alarm_actions(self, key: str, value: Mapping[str, Any]) -> AlarmActions:
-        """Read the actions of alarms."""
-        try:
-            return AlarmActions.from_dict(value)
-        except AlarmActionsInvalid as refused:
-            self._wrong += [f"{self._full(key)}: {problem}" for problem in refused.problems]
-            return NO_ACTIONS
 
     def secret_url(self, key: str) -> str | None:
         """Read an address that is a secret; None if it is 'none'. Errors do not show its value.

@@ -133,38 +133,50 @@ def write_once_bucket(
                 [objects],
                 {"ArnNotEquals": {"aws:PrincipalArn": collector}},
             ),
-            # A header that is absent means the bucket's default, our key. A negated operator alone would match
-            # absence too, so each refusal asks for presence first.
-            refuse(
-                "NoForeignKey",
-                ["s3:PutObject"],
-                [objects],
-                {
-                    "Null": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "false"},
-                    "ArnNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": encryption_key},
-                },
-            ),
-            refuse(
-                "NoOtherEncryption",
-                ["s3:PutObject"],
-                [objects],
-                {
-                    "Null": {"s3:x-amz-server-side-encryption": "false"},
-                    "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
-                },
-            ),
-            *(
-                refuse(
-                    f"OnlyMovers{number}",
-                    ["s3:PutObject"],
-                    [objects_arn(bucket, log(model, name)) for log in (channel_prefix, experiments_prefix)],
-                    {"StringNotEquals": {"aws:userid": [f"{promoter_id}:{mover}" for mover in channels[name].movers]}},
-                )
-                for number, name in enumerate(sorted(channels), start=1)
-                if channels[name].movers
-            ),
+            *_refuse_foreign_keys(objects, encryption_key),
+            *_only_movers(bucket, promoter_id, model, channels),
             *let_endpoints_in(
                 "EndpointsRead", accounts, ["s3:GetObject", "s3:ListBucket"], [bucket_arn(bucket), objects]
             ),
         ]
     )
+
+
+def _refuse_foreign_keys(objects: str, encryption_key: str) -> list[Statement]:
+    """Every object is encrypted with the bucket's own key."""
+    return [
+        # A header that is absent means the bucket's default, our key. A negated operator alone would match
+        # absence too, so each refusal asks for presence first.
+        refuse(
+            "NoForeignKey",
+            ["s3:PutObject"],
+            [objects],
+            {
+                "Null": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "false"},
+                "ArnNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": encryption_key},
+            },
+        ),
+        refuse(
+            "NoOtherEncryption",
+            ["s3:PutObject"],
+            [objects],
+            {
+                "Null": {"s3:x-amz-server-side-encryption": "false"},
+                "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
+            },
+        ),
+    ]
+
+
+def _only_movers(bucket: str, promoter_id: str, model: str, channels: Mapping[str, ChannelPolicy]) -> list[Statement]:
+    """A channel with movers takes entries from their sessions of the promoter's role alone."""
+    return [
+        refuse(
+            f"OnlyMovers{number}",
+            ["s3:PutObject"],
+            [objects_arn(bucket, log(model, name)) for log in (channel_prefix, experiments_prefix)],
+            {"StringNotEquals": {"aws:userid": [f"{promoter_id}:{mover}" for mover in channels[name].movers]}},
+        )
+        for number, name in enumerate(sorted(channels), start=1)
+        if channels[name].movers
+    ]

@@ -24,7 +24,8 @@ from petpark.worker.training_process import TrainingProcess
 from registry.errors import ObjectMissing
 from registry.layout.variables import Variable
 from registry.store.crt_transfer import crt_transfer
-from registry.store.s3_store import S3Store, s3_client
+from registry.store.s3_client import s3_client
+from registry.store.s3_store import S3Store
 from training.distributed.rendezvous import Rendezvous, claim
 from training.errors import JobMissing, SpecMalformed
 from training.instance import metadata

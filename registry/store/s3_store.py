@@ -3,24 +3,19 @@
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
-import hashlib
 import random
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from registry.clock import Clock, utc_now
 from registry.encoding import format_time, sha256_hex
 from registry.errors import (
     ClockSkewed,
-    FileChanged,
     ForeignAnswer,
     ObjectExists,
     ObjectMissing,
@@ -32,11 +27,11 @@ from registry.errors import (
 from registry.store.local_files import removed_on_error
 from registry.store.object_info import Revision, Stored
 from registry.store.s3_answers import check_deleted, check_listing, check_object, check_written, store_time
+from registry.store.s3_client import follow_no_redirect
 from registry.store.s3_outcomes import outcomes
-from registry.store.s3_uploads import PART_BYTES, create_in_parts, slices
+from registry.store.s3_uploads import PART_BYTES, check_unchanged, create_file_in_parts, create_in_parts, slices
 from registry.store.side_hash import hash_of
 from registry.store.transfer import (
-    REQUESTS_AT_ONCE,
     PendingRequest,
     Transfer,
     create_each,
@@ -62,27 +57,6 @@ PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Upper bounds in seconds of the random pauses between tries that botocore does not make itself."""
 
 
-def s3_client(endpoint_url: str | None = None, region: str | None = None) -> "S3Client":
-    """A client with deadlines and a retry budget: at most 5 tries with 3 s to connect and 20 s to read."""
-    config = Config(
-        connect_timeout=3,
-        read_timeout=20,
-        retries={"mode": "standard", "total_max_attempts": 5},
-        max_pool_connections=REQUESTS_AT_ONCE,
-        s3={"addressing_style": "path"} if endpoint_url else {},
-    )
-    return boto3.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
-
-
-def _is_redirected(params: dict[str, Any], **_: object) -> None:
-    """Make botocore follow no redirect of HeadBucket.
-
-    After a redirect that names no region, botocore calls HeadBucket to find the bucket's. If that is redirected too, as
-    by the sign-in page of a network, it calls HeadBucket again, and so on until Python's recursion limit.
-    """
-    params["context"]["s3_redirect"]["redirected"] = True
-
-
 class S3Store:
     """A PrunableStore in a bucket of S3, or of any store with strong reads, ordered listing and `If-None-Match: *`."""
 
@@ -100,7 +74,7 @@ class S3Store:
         With `transfer_reads` it also moves what `get` reads, for a third of the processor time: right where many small
         objects are read. Its retries take longer than those of a client that gives up soon.
         """
-        client.meta.events.register("before-call.s3.HeadBucket", _is_redirected, unique_id="petpark")
+        client.meta.events.register("before-call.s3.HeadBucket", follow_no_redirect, unique_id="petpark")
         self._client = client
         self._bucket = bucket
         self._transfer = transfer
@@ -136,18 +110,11 @@ class S3Store:
         """See ObjectStore."""
         if path.stat().st_size <= PART_BYTES:
             body = path.read_bytes()
-            _check_unchanged(path, expected=sha256, actual=sha256_hex(body))
+            check_unchanged(path, expected=sha256, actual=sha256_hex(body))
             self.create(key, body)
             return
 
-        def send() -> None:
-            seen = hashlib.sha256()
-            with path.open("rb") as file:
-                chunks = _seen(iter(lambda: file.read(PART_BYTES), b""), seen.update)
-                check = partial(_check_unchanged, path, expected=sha256)
-                create_in_parts(self._client, self._bucket, key, chunks, check=lambda: check(actual=seen.hexdigest()))
-
-        _repeat(send, on=StoreConflict)
+        _repeat(lambda: create_file_in_parts(self._client, self._bucket, key, path, sha256=sha256), on=StoreConflict)
 
     def get(self, key: str) -> bytes:
         """See ObjectStore."""
@@ -350,17 +317,6 @@ class S3Store:
         here, there = self._clock(), store_time(answer)
         if there is not None and abs(here - there) > CLOCK_TOLERANCE:
             raise ClockSkewed(format_time(there), actual=format_time(here))
-
-
-def _seen(chunks: Iterable[bytes], see: Callable[[bytes], None]) -> Iterator[bytes]:
-    for chunk in chunks:
-        see(chunk)
-        yield chunk
-
-
-def _check_unchanged(path: Path, *, expected: str | None, actual: str) -> None:
-    if expected is not None and expected != actual:
-        raise FileChanged(str(path), expected=expected, actual=actual)
 
 
 def _repeat[T](action: Callable[[], T], *, on: type[StoreUnavailable]) -> T:

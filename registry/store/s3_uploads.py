@@ -4,13 +4,15 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from registry.errors import ForeignAnswer
+from registry.errors import FileChanged, ForeignAnswer
 from registry.store.s3_answers import check_written
 from registry.store.s3_outcomes import outcomes
 from registry.store.transfer import in_order
@@ -49,6 +51,27 @@ def create_in_parts(
         with contextlib.suppress(BotoCoreError, ClientError):
             client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
         raise
+
+
+def create_file_in_parts(client: "S3Client", bucket: str, key: str, path: Path, *, sha256: str | None) -> None:
+    """Store a file as `create_in_parts` does; FileChanged, and no object, if its content has another hash."""
+    seen = hashlib.sha256()
+    with path.open("rb") as file:
+        chunks = _seen(iter(lambda: file.read(PART_BYTES), b""), seen.update)
+        check = partial(check_unchanged, path, expected=sha256)
+        create_in_parts(client, bucket, key, chunks, check=lambda: check(actual=seen.hexdigest()))
+
+
+def check_unchanged(path: Path, *, expected: str | None, actual: str) -> None:
+    """FileChanged unless the hash is the expected one, if one is."""
+    if expected is not None and expected != actual:
+        raise FileChanged(str(path), expected=expected, actual=actual)
+
+
+def _seen(chunks: Iterable[bytes], see: Callable[[bytes], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        see(chunk)
+        yield chunk
 
 
 def slices(body: bytes) -> Iterator[bytes]:

@@ -240,12 +240,16 @@ def _stored() -> Iterator[bytes]:
     yield canonical(
         {"payload": "e30=", "payloadType": PAYLOAD_TYPE, "signatures": [{"keyid": "0" * 64, "sig": "MEUCIQ=="}]}
     )
+    yield from _experiments(version.digest)
+
+
+def _experiments(digest: str) -> Iterator[bytes]:
     own = {"channel": "prod", "by": "mia", "at": _MOMENT, "write_id": "0" * 32}
     yield Experiment(
         **own,
         number=1,
         version=2,
-        digest=version.digest,
+        digest=digest,
         champion=1,
         entry=1,
         mode="canary",

@@ -12,7 +12,8 @@ import pytest
 from registry.store.crt_transfer import CrtTransfer
 from registry.store.memory_store import MemoryStore
 from registry.store.object_store import PrunableStore
-from registry.store.s3_store import S3Store, s3_client
+from registry.store.s3_client import s3_client
+from registry.store.s3_store import S3Store
 from tests.moto_cloud import REGION, moto_application
 from tests.wsgi_server import LoopbackServer
 

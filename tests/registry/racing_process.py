@@ -12,7 +12,8 @@ from typing import TextIO, cast
 from registry.channels.channel import Channel
 from registry.errors import ChannelMoved, StoreUnavailable
 from registry.store.object_store import ObjectStore, PrunableStore
-from registry.store.s3_store import S3Store, s3_client
+from registry.store.s3_client import s3_client
+from registry.store.s3_store import S3Store
 from registry.version import Version
 from registry.versions.catalog import Catalog
 from tests.folder_store import FolderStore

@@ -14,12 +14,13 @@ from registry.store.blob_cache import BlobCache
 from registry.telemetry import TelemetryPolicy
 from registry.version import Version
 from registry.versions.catalog import Catalog
-from serving.app import create_app
+from serving.app import Dependencies, create_app
 from serving.auth.api_key_auth import ApiKeyAuth
 from serving.auth.key_log import KeyLog
 from serving.auth.key_polling import KeyRing
 from serving.auth.rate_limit import Rates
 from serving.http.body import Bodies
+from serving.http.request_middleware import RequestMiddleware
 from serving.http.workers import Workers
 from serving.pages.registry_view import RegistryView
 from serving.pages.rollback import OpensPromotionService
@@ -78,7 +79,7 @@ class Endpoint:
         channel: str = "prod",
     ):
         self.live, self.metrics = Live(), Metrics()
-        self._store = park.store
+        self._park, self._store = park, park.store
         self.settings = ServingSettings(
             model_store="store",
             model="pets",
@@ -106,65 +107,14 @@ class Endpoint:
             metrics=self.metrics,
             monotonic=lambda: park.seconds,
         )
-        self.ring = None
-        if parameters is not None:
-            self.ring = KeyRing(
-                KeyLog(parameters.store, parameters.prefix),
-                metrics=self.metrics,
-                clock=lambda: park.now,
-                monotonic=lambda: park.seconds,
-            )
-            self.ring.refresh()
-        self.auth = ApiKeyAuth(
-            self.ring,
-            required=api_keys == "required",
-            metrics=self.metrics,
-            rates=Rates(lambda: park.seconds),
-            clock=lambda: park.now,
-        )
+        self.ring = None if parameters is None else self._create_key_ring(parameters)
+        self.auth = self._create_auth(required=api_keys == "required")
         self.bodies = Bodies(self.settings.limits)
-        self.challenger = Challenger(
-            experiments=Experiments(park.store, "pets", channel, clock=lambda: park.now),
-            admission=admission,
-            live=self.live,
-            collector=ExperimentCollector(self.metrics.registry),
-            clock=lambda: park.now,
-            monotonic=lambda: park.seconds,
-        )
+        self.challenger = self._create_challenger(admission, channel)
         self.workers = Workers(threads=threads, queue=self.settings.limits.queue)
         self.shadow = Shadow()
-        self.recorder = None
-        if telemetry is not None:
-            self.recorder = Recorder(
-                telemetry,
-                park.store,
-                stack=channel,
-                channel=channel,
-                instance="host",
-                metrics=self.metrics,
-                clock=lambda: park.seconds,
-            )
-        self.app = create_app(
-            self.settings,
-            recorder=self.recorder,
-            live=self.live,
-            metrics=self.metrics,
-            workers=self.workers,
-            auth=self.auth,
-            bodies=self.bodies,
-            shadow=self.shadow,
-            view=RegistryView(
-                park.store,
-                "pets",
-                follows=channel,
-                verifier=MemoryVerifier(park.signer),
-                memory=None,
-                clock=lambda: park.now,
-                monotonic=lambda: park.seconds,
-            ),
-            open_promotion_service=open_promotion_service,
-            clock=lambda: park.now,
-        )
+        self.recorder = None if telemetry is None else self._create_recorder(telemetry, channel)
+        self.app = self._create_app(channel, open_promotion_service)
         self.routes = cast(Any, self.app.app).others.routes
         self.http = Http(self.app)
         self.photo = photo()
@@ -212,6 +162,71 @@ class Endpoint:
 
     def close(self) -> None:
         self.workers.close()
+
+    def _create_auth(self, *, required: bool) -> ApiKeyAuth:
+        return ApiKeyAuth(
+            self.ring,
+            required=required,
+            metrics=self.metrics,
+            rates=Rates(lambda: self._park.seconds),
+            clock=lambda: self._park.now,
+        )
+
+    def _create_challenger(self, admission: Admission, channel: str) -> Challenger:
+        return Challenger(
+            experiments=Experiments(self._park.store, "pets", channel, clock=lambda: self._park.now),
+            admission=admission,
+            live=self.live,
+            collector=ExperimentCollector(self.metrics.registry),
+            clock=lambda: self._park.now,
+            monotonic=lambda: self._park.seconds,
+        )
+
+    def _create_key_ring(self, parameters: Parameters) -> KeyRing:
+        ring = KeyRing(
+            KeyLog(parameters.store, parameters.prefix),
+            metrics=self.metrics,
+            clock=lambda: self._park.now,
+            monotonic=lambda: self._park.seconds,
+        )
+        ring.refresh()
+        return ring
+
+    def _create_recorder(self, policy: TelemetryPolicy, channel: str) -> Recorder:
+        return Recorder(
+            policy,
+            self._park.store,
+            stack=channel,
+            channel=channel,
+            instance="host",
+            metrics=self.metrics,
+            clock=lambda: self._park.seconds,
+        )
+
+    def _create_app(self, channel: str, open_promotion_service: OpensPromotionService | None) -> RequestMiddleware:
+        return create_app(
+            self.settings,
+            Dependencies(
+                live=self.live,
+                metrics=self.metrics,
+                workers=self.workers,
+                bodies=self.bodies,
+                auth=self.auth,
+                recorder=self.recorder,
+            ),
+            shadow=self.shadow,
+            view=RegistryView(
+                self._park.store,
+                "pets",
+                follows=channel,
+                verifier=MemoryVerifier(self._park.signer),
+                memory=None,
+                clock=lambda: self._park.now,
+                monotonic=lambda: self._park.seconds,
+            ),
+            open_promotion_service=open_promotion_service,
+            clock=lambda: self._park.now,
+        )
 
 
 @pytest.fixture

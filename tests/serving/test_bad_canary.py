@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from tests.browser import chromium
 from tests.moto_cloud import MotoCloud
 from tests.petpark.conftest import Place
 from tests.petpark.worker.machine import JOB, order
-from tests.serving.pages.test_in_browser import violations
-from tests.serving.test_process import Process, Registry, running
+from tests.serving.pages.browser.test_accessibility import violations
+from tests.serving.process import Process, Registry, running
 from training.job import find_result
 
 HOURS = 1
@@ -50,6 +51,41 @@ def endpoints(cloud: MotoCloud, registry: Registry) -> Iterator[list[Process]]:
         yield started
 
 
+@dataclass(kw_only=True)
+class Callers:
+    """Send photos to both endpoints, between two looks of the worker, whose clock they move."""
+
+    endpoints: list[Process]
+    photos: list[bytes]
+    version: int
+    """The challenger, which both endpoints must have loaded."""
+    told: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+
+    def send_photos(self, seconds: float) -> None:
+        self.seconds += seconds
+        for endpoint in self.endpoints:
+            endpoint.wait_for("challenger taken up", version=self.version)
+            with httpx.Client(trust_env=False) as client:
+                for number in range(PHOTOS):
+                    sent = client.post(
+                        f"{endpoint.url}/v1/classify",
+                        content=self.photos[number % 2],
+                        headers={"content-type": "image/jpeg"},
+                    ).json()
+                    self.told.add(f"{number % 2} is a {sent['label']}")
+
+
+def the_page_shows_the_pairs(url: str, pairs: list[dict[str, Any]]) -> None:
+    with chromium() as browser:
+        page = browser.new_page(base_url=url, locale="en-GB", viewport={"width": 390, "height": 800})
+        page.goto("/models")
+        expect(page.locator("main")).to_contain_text("the challenger was rejected")
+        for pair in pairs:
+            expect(page.locator("main")).to_contain_text(pair["examples"][0])
+        assert violations(page) == []
+
+
 def test_a_canary_whose_labels_are_swapped_is_taken_out_within_the_bake_time_and_the_evidence_is_told(
     registry: Registry,
     endpoints: list[Process],
@@ -67,23 +103,7 @@ def test_a_canary_whose_labels_are_swapped_is_taken_out_within_the_bake_time_and
         exported["endpoint"]["channel"] = "prod"
         place.urls[stack] = endpoint.url
     photos = [make_photo(colour) for colour in ("red", "blue")]
-    labels: set[tuple[int, str]] = set()
-    at = 0.0
-
-    def pause(seconds: float) -> None:
-        """What happens between two looks: callers send photos to both endpoints."""
-        nonlocal at
-        at += seconds
-        for endpoint in endpoints:
-            endpoint.wait_for("challenger taken up", version=bad.number)
-            with httpx.Client(trust_env=False) as client:
-                for number in range(PHOTOS):
-                    body = photos[number % 2]
-                    sent = client.post(
-                        f"{endpoint.url}/v1/classify", content=body, headers={"content-type": "image/jpeg"}
-                    ).json()
-                    labels.add((sent["model"]["version"], f"{number % 2} is a {sent['label']}"))
-
+    callers = Callers(endpoints=endpoints, photos=photos, version=bad.number)
     workspace = MemoryStore()
     inputs: dict[str, Any] = {
         "version": bad.number, "digest": bad.digest, "channel": "prod", "stack": "prod", "mode": "canary",
@@ -95,15 +115,15 @@ def test_a_canary_whose_labels_are_swapped_is_taken_out_within_the_bake_time_and
         stop=lambda: None,
         stack="test",
         targets=lambda stack: place.target(stack=stack),
-        pause=pause,
-        clock=lambda: at,
+        pause=callers.send_photos,
+        clock=lambda: callers.seconds,
     )
 
-    assert {"0 is a cat", "0 is a dog"} <= {label for _, label in labels}, "callers met both versions"
+    assert {"0 is a cat", "0 is a dog"} <= callers.told, "callers met both versions"
     result = find_result(workspace, JOB)
     assert result is not None
     assert result.outcome == "rejected"
-    assert at < 3600 * HOURS / 4
+    assert callers.seconds < 3600 * HOURS / 4
     assert result.metrics["disagreed"] == result.metrics["compared"] >= 8
     assert "disagreement 100.00%" in (result.message or "")
     assert "photos: cat became dog, such as " in (result.message or "")
@@ -123,10 +143,4 @@ def test_a_canary_whose_labels_are_swapped_is_taken_out_within_the_bake_time_and
         ("cat", "dog"),
         ("dog", "cat"),
     }
-    with chromium() as browser:
-        page = browser.new_page(base_url=endpoints[0].url, locale="en-GB", viewport={"width": 390, "height": 800})
-        page.goto("/models")
-        expect(page.locator("main")).to_contain_text("the challenger was rejected")
-        for pair in shown["evidence"]["pairs"]:
-            expect(page.locator("main")).to_contain_text(pair["examples"][0])
-        assert violations(page) == []
+    the_page_shows_the_pairs(endpoints[0].url, shown["evidence"]["pairs"])

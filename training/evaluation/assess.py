@@ -117,18 +117,9 @@ def assess(
     pixels for showing, of any size. `learned` is the network with the embeddings that its linear layer was learned
     from, where that is all that was learned. SpecMalformed when `checks` name no class of the model.
     """
-    positive = checks.positive_class(exported.labels)
     pixels, truth = test.pixels.numpy(), test.targets.numpy()
     answers = exported.explain(pixels)
-    threshold = choose_threshold(
-        exported.classify(validate.pixels.numpy()),
-        validate.targets.numpy(),
-        answers.probabilities,
-        truth,
-        place=positive,
-        label=exported.labels[positive],
-        costs=checks.costs,
-    )
+    threshold = _threshold(exported, checks, validate, answers.probabilities, truth)
     decision = threshold.decision
     answered = decided(answers.probabilities, exported.labels, decision)
     tried = stratified(truth, checks.photos)
@@ -142,14 +133,9 @@ def assess(
     corrupted = try_corruptions(exported.classify, pixels[tried], seed=seed)
     beside = None
     if isinstance(incumbent, Incumbent):
-        beside = compare_figures(
-            incumbent,
-            Model(exported.classify, exported.labels, answers.probabilities),
-            test.photos,
-            truth,
-            RobustnessAnswers(places=tried, pixels=pixels[tried], answers=corrupted),
-            seed=seed,
-        )
+        ours = Model(exported.classify, exported.labels, answers.probabilities)
+        robustness = RobustnessAnswers(places=tried, pixels=pixels[tried], answers=corrupted)
+        beside = compare_figures(incumbent, ours, test.photos, truth, robustness, seed=seed)
     return Assessment(
         evaluation=evaluate(truth, answered, exported.labels),
         auroc={
@@ -172,6 +158,22 @@ def assess(
         errors=gallery.errors(),
         samples=gallery.samples(),
         corrupted=_corrupted(gallery.typical(), seed),
+    )
+
+
+def _threshold(
+    exported: ExportedModel, checks: Checks, validate: LabelledPixels, probabilities: Probabilities, truth: Classes
+) -> Threshold:
+    """Choose it on the validation photos; the `probabilities` [N, C] of the test photos show what it changes."""
+    positive = checks.positive_class(exported.labels)
+    return choose_threshold(
+        exported.classify(validate.pixels.numpy()),
+        validate.targets.numpy(),
+        probabilities,
+        truth,
+        place=positive,
+        label=exported.labels[positive],
+        costs=checks.costs,
     )
 
 

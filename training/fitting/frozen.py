@@ -25,7 +25,7 @@ from training.hyper_parameters import HyperParameters
 from training.instance.machine import Usage
 from training.job import EpochRecord, ProgressRecord
 from training.networks.embedding import BATCH, Embedder
-from training.networks.head import choose_head
+from training.networks.head import Fit, Head, choose_head
 from training.networks.model import Classifier, build_model, load_initial_weights, to_photos
 
 _WORTH_A_CHECKPOINT: Final = 30.0  # seconds of work
@@ -99,28 +99,36 @@ def train_head(
         balance=parameters.class_balance,
         should_stop=should_stop,
     )
-    learned = copy.deepcopy(model).to("cpu")
-    with torch.no_grad():
-        learned.head.weight.copy_(fit.head.weight)
-        learned.head.bias.copy_(fit.head.bias)
-    on_epoch(
-        EpochRecord(
-            epoch=1,
-            of=1,
-            train_loss=round(fit.train_loss, 5),
-            loss=round(fit.loss, 5),
-            accuracy=round(fit.accuracy, 5),
-            learning_rate=0.0,
-            seconds=round(time.monotonic() - began, 2),
-            usage=usage.so_far(),
-        )
-    )
+    on_epoch(_record(fit, seconds=time.monotonic() - began, usage=usage))
     embeddings = Embeddings(
         photos=(*photos, *validate.photos),
         embedding=torch.cat([embedded[:, 0], known]),
         targets=torch.cat([targets, validate.targets]),
     )
-    return Learned(model=learned.eval(), embeddings=embeddings, penalty=fit.head.penalty)
+    return Learned(model=_with_head(model, fit.head), embeddings=embeddings, penalty=fit.head.penalty)
+
+
+def _record(fit: Fit, *, seconds: float, usage: Usage) -> EpochRecord:
+    """Returns the one epoch that learning the layer counts as."""
+    return EpochRecord(
+        epoch=1,
+        of=1,
+        train_loss=round(fit.train_loss, 5),
+        loss=round(fit.loss, 5),
+        accuracy=round(fit.accuracy, 5),
+        learning_rate=0.0,
+        seconds=round(seconds, 2),
+        usage=usage.so_far(),
+    )
+
+
+def _with_head(model: Classifier, head: Head) -> Classifier:
+    """Returns a copy of the network on the CPU, with this linear layer."""
+    learned = copy.deepcopy(model).to("cpu")
+    with torch.no_grad():
+        learned.head.weight.copy_(head.weight)
+        learned.head.bias.copy_(head.bias)
+    return learned.eval()
 
 
 def _embed(

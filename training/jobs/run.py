@@ -108,10 +108,7 @@ def run_job(
         if instead:
             report("falls back", {"message": instead})
             context = replace(context, spec=spec, instead=instead, group=None)
-        if spec.study is not None:
-            result = JobResult(job=job, status="succeeded", outcome="measured", metrics=_try_out(context))
-        else:
-            result = _published(job, find_version(catalog, job) or _build(context), model_store)
+        result = _measured(context) if spec.study is not None else _published(context, model_store)
         result = replace(result, seconds=round(clock() - started, 2))
     except Interrupted:
         raise
@@ -120,9 +117,16 @@ def run_job(
     return store_result(workspace, result)
 
 
-def _published(job: str, version: Version, model_store: str | None) -> JobResult:
+def _measured(context: JobContext) -> JobResult:
+    """The result of a trial."""
+    return JobResult(job=context.job, status="succeeded", outcome="measured", metrics=_try_out(context))
+
+
+def _published(context: JobContext, model_store: str | None) -> JobResult:
+    """The result of a job that publishes a version: the one that it published before, or a new one."""
+    version = find_version(context.catalog, context.job) or _build(context)
     return JobResult(
-        job=job,
+        job=context.job,
         status="succeeded",
         version=version.number,
         digest=version.digest,

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from registry.store.object_store import ObjectStore
 from training.dataset.manifest import Manifest
 from training.errors import PhotoLost
 from training.evaluation.reporting.error_gallery import SIDE, data_uri
-from training.fitting.pixels import WORKERS, fetch, load_pixels, stream_pixels, targets_of
+from training.fitting.pixels import WORKERS, LabelledPixels, fetch, load_pixels, stream_pixels, targets_of
 from training.plan import DataGates
 from training.quality.characteristics.accuracy import accuracy
 from training.quality.characteristics.appearance import Appearance
@@ -56,44 +57,24 @@ def examine(
     `network`. With an impartial one, only linear layers are trained. `shown` limits how many photos each small network
     sees. Pixels are kept in memory only for small networks, 7 KB per photo.
     """
-    photos = manifest.photos
-    read = _Counter(progress, "Reading photos", len(photos))
-    data = None
-    if labels and not (network and network.impartial):
-        data = load_pixels(lake, photos, manifest.labels, SIZE, check=read.step)
-        batches = iter(data.pixels.split(_BATCH))
-    else:
-        batches = stream_pixels(lake, photos, SIZE, batch=_BATCH, check=read.step)
-    appearance = Appearance.of((pixels.numpy() for pixels in batches), small=labels or network is not None)
-    probabilities = embeddings = None
-    raw = None
+    photos, classes = manifest.photos, len(manifest.labels)
+    keep = labels and not (network and network.impartial)
+    data, appearance = _read(lake, manifest, progress, keep=keep, compare=labels or network is not None)
+    probabilities = embeddings = raw = None
     if network is not None:
-        raw = embed_photos(
-            lake, photos, network, lambda done, of: progress(f"Embedding photos with {network.name}", done, of)
-        )
+        raw = embed_photos(lake, photos, network, partial(progress, f"Embedding photos with {network.name}"))
         embeddings = unit(raw)
     if labels and raw is not None and data is None:
-        probabilities = judge_labels(
-            raw,
-            targets_of(photos, manifest.labels).numpy(),
-            photos,
-            classes=len(manifest.labels),
-            progress=lambda done, of: progress("Judging labels", done, of),
-        )
+        targets, judging = targets_of(photos, manifest.labels).numpy(), partial(progress, "Judging labels")
+        probabilities = judge_labels(raw, targets, photos, classes=classes, progress=judging)
     elif data is not None:
-        progress("Training small networks", 0, FOLDS)
-        found = learn(
-            data,
-            classes=len(manifest.labels),
-            seed=seed,
-            shown=shown,
-            progress=lambda done, of: progress("Training small networks", done, of),
-        )
+        training = partial(progress, "Training small networks")
+        training(0, FOLDS)
+        found = learn(data, classes=classes, seed=seed, shown=shown, progress=training)
         probabilities = found.probabilities
         embeddings = found.embeddings if embeddings is None else embeddings
-    leaks = None
-    if embeddings is not None and appearance.small is not None:
-        leaks = alike_across_splits(photos, embeddings, appearance.small)
+    small = appearance.small
+    leaks = None if embeddings is None or small is None else alike_across_splits(photos, embeddings, small)
     return compose(
         manifest,
         (
@@ -108,6 +89,24 @@ def examine(
         at=at,
         source=network.name if network else f"{FOLDS} small networks" if labels else "",
     )
+
+
+def _read(
+    lake: ObjectStore, manifest: Manifest, progress: Progress, *, keep: bool, compare: bool
+) -> tuple[LabelledPixels | None, Appearance]:
+    """Read all photos once. Returns their pixels, to `keep` for small networks, and their appearance.
+
+    With `compare`, the appearance has what copies are found by.
+    """
+    photos = manifest.photos
+    read = _Counter(progress, "Reading photos", len(photos))
+    data = None
+    if keep:
+        data = load_pixels(lake, photos, manifest.labels, SIZE, check=read.step)
+        batches = iter(data.pixels.split(_BATCH))
+    else:
+        batches = stream_pixels(lake, photos, SIZE, batch=_BATCH, check=read.step)
+    return data, Appearance.of((pixels.numpy() for pixels in batches), small=compare)
 
 
 def pictures(lake: ObjectStore, manifest: Manifest, report: QualityReport) -> dict[str, str]:

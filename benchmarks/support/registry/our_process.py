@@ -10,7 +10,8 @@ import boto3
 
 from benchmarks.support.s3_server import REGION
 from registry.store.crt_transfer import crt_transfer
-from registry.store.s3_store import S3Store, s3_client
+from registry.store.s3_client import s3_client
+from registry.store.s3_store import S3Store
 from registry.versions.catalog import Catalog
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from infra.pipeline.alarms.spending import spending_states
-from infra.pipeline.asl import assign, catch, choice, jsonata, machine, sdk
+from infra.pipeline.asl import States, assign, catch, choice, jsonata, machine, sdk
 from infra.pipeline.janitor.settlement_states import EXECUTION_GONE, close_reservations
 from registry.layout.jobs import DEADLINE_TAG, EXECUTION_TAG
 
@@ -35,54 +35,12 @@ class JanitorFacts:
 def definition(facts: JanitorFacts) -> dict[str, Any]:
     """The state machine, as Amazon States Language."""
     executions = facts.job.replace(":stateMachine:", ":execution:").rpartition(":")[0]
-    found = (
-        "$states.result.Reservations.Instances.{"
-        f"'id': InstanceId, 'deadline': $number(Tags[Key='{DEADLINE_TAG}'].Value), "
-        f"'execution': Tags[Key='{EXECUTION_TAG}'].Value}}"
-    )
     return machine(
         "Terminate orphaned instances, close reservations of stopped jobs, and publish the month's spending",
         "Begin",
         {
             "Begin": assign({"page": {}, "checked": 0, "terminated": [], "after": "", "closed": []}, "ListInstances"),
-            "ListInstances": sdk(
-                "ec2",
-                "describeInstances",
-                jsonata(
-                    f"""$merge([$page, {{
-                        "MaxResults": {PAGE},
-                        "Filters": [
-                            {{"Name": "tag-key", "Values": ["{EXECUTION_TAG}"]}},
-                            {{"Name": "tag:petpark:stack", "Values": ["{facts.stack}"]}},
-                            {{"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}}
-                        ]
-                    }}])"""
-                ),
-                Output=jsonata(f"[{found}]"),
-                Assign={
-                    "page": jsonata(
-                        "$exists($states.result.NextToken) and $states.result.NextToken != null ? "
-                        '{"NextToken": $states.result.NextToken} : {}'
-                    )
-                },
-                Next="CheckInstances",
-            ),
-            "CheckInstances": {
-                "Type": "Map",
-                "Items": jsonata("[$states.input]"),
-                "MaxConcurrency": PARALLEL,
-                "ItemProcessor": {
-                    "ProcessorConfig": {"Mode": "INLINE"},
-                    "StartAt": "PastDeadline",
-                    "States": _each(),
-                },
-                "Assign": {
-                    "checked": jsonata("$checked + $count($states.result)"),
-                    "terminated": jsonata("$append($terminated, [$states.result[terminated].id])"),
-                },
-                "Next": "MoreInstances",
-            },
-            "MoreInstances": choice(("$count($keys($page)) > 0", "ListInstances"), default="ListReservations"),
+            **_terminate_orphans(facts.stack, to="ListReservations"),
             **close_reservations(facts.workspace, executions, boot_seconds=facts.boot_seconds, to="SumSpending"),
             **spending_states(facts.workspace, namespace=facts.namespace, stack=facts.stack, to="Done"),
             "Done": {
@@ -98,7 +56,57 @@ def definition(facts: JanitorFacts) -> dict[str, Any]:
     )
 
 
-def _each() -> dict[str, Any]:
+def _terminate_orphans(stack: str, *, to: str) -> States:
+    """From `ListInstances` to the state `to`: check all instances of jobs, page by page."""
+    found = (
+        "$states.result.Reservations.Instances.{"
+        f"'id': InstanceId, 'deadline': $number(Tags[Key='{DEADLINE_TAG}'].Value), "
+        f"'execution': Tags[Key='{EXECUTION_TAG}'].Value}}"
+    )
+    return {
+        "ListInstances": sdk(
+            "ec2",
+            "describeInstances",
+            jsonata(
+                f"""$merge([$page, {{
+                        "MaxResults": {PAGE},
+                        "Filters": [
+                            {{"Name": "tag-key", "Values": ["{EXECUTION_TAG}"]}},
+                            {{"Name": "tag:petpark:stack", "Values": ["{stack}"]}},
+                            {{"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}}
+                        ]
+                    }}])"""
+            ),
+            Output=jsonata(f"[{found}]"),
+            Assign={
+                "page": jsonata(
+                    "$exists($states.result.NextToken) and $states.result.NextToken != null ? "
+                    '{"NextToken": $states.result.NextToken} : {}'
+                )
+            },
+            Next="CheckInstances",
+        ),
+        "CheckInstances": {
+            "Type": "Map",
+            "Items": jsonata("[$states.input]"),
+            "MaxConcurrency": PARALLEL,
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "INLINE"},
+                "StartAt": "PastDeadline",
+                "States": _terminate_if_orphaned(),
+            },
+            "Assign": {
+                "checked": jsonata("$checked + $count($states.result)"),
+                "terminated": jsonata("$append($terminated, [$states.result[terminated].id])"),
+            },
+            "Next": "MoreInstances",
+        },
+        "MoreInstances": choice(("$count($keys($page)) > 0", "ListInstances"), default=to),
+    }
+
+
+def _terminate_if_orphaned() -> States:
+    """What is done with one instance."""
     unchanged = jsonata("$states.input")
     return {
         "PastDeadline": choice(

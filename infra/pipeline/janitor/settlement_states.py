@@ -4,7 +4,6 @@ An execution that is stopped (`petpark jobs cancel`, a stopped pipeline) runs no
 would count towards the monthly cap until the month ends.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from infra.pipeline.asl import NO_SUCH_KEY, States, catch, choice, jsonata, sdk
@@ -53,7 +52,7 @@ def close_reservations(workspace: str, executions: str, *, boot_seconds: int, to
             "ItemProcessor": {
                 "ProcessorConfig": {"Mode": "INLINE"},
                 "StartAt": "DescribeJob",
-                "States": _each(workspace, executions, boot_seconds),
+                "States": _close_if_ended(workspace, executions, boot_seconds),
             },
             "Assign": {"closed": jsonata("$append($closed, [$states.result[closed].attempt])")},
             "Next": "MoreReservations",
@@ -62,10 +61,9 @@ def close_reservations(workspace: str, executions: str, *, boot_seconds: int, to
     }
 
 
-def _each(workspace: str, executions: str, boot_seconds: int) -> Mapping[str, Any]:
+def _close_if_ended(workspace: str, executions: str, boot_seconds: int) -> States:
+    """What is done with one reservation."""
     unchanged = jsonata(_INPUT)
-    # At the price of the most expensive type, like the reservation: an upper bound.
-    share = f"$min([1, ($millis() - $toMillis({_INPUT}.since)) / 1000 / {_INPUT}.seconds])"
     attempt = {"attempt": jsonata(f"{_INPUT}.attempt")}
     keep = [catch(["States.ALL"], "KeepReservation") | {"Output": unchanged}]
     return {
@@ -86,23 +84,7 @@ def _each(workspace: str, executions: str, boot_seconds: int) -> Mapping[str, An
             Next="JobEnded",
         ),
         "JobEnded": choice((f"{_INPUT}.status = 'RUNNING'", "KeepReservation"), default="ReadLaunch"),
-        "ReadLaunch": sdk(
-            "s3",
-            "getObject",
-            {
-                "Bucket": workspace,
-                "Key": jsonata(f'"{JOBS}" & {_INPUT}.job & "/attempts/" & {_INPUT}.attempt & "/launch.json"'),
-            },
-            Output=jsonata(f'$merge([{_INPUT}, {{"since": $string($states.result.LastModified)}}])'),
-            Catch=[catch(NO_SUCH_KEY, "NoCost") | {"Output": unchanged}, *keep],
-            Next="ComputeCost",
-        ),
-        "ComputeCost": {
-            "Type": "Pass",
-            "Output": jsonata(f'$merge([{_INPUT}, {{"paid": $ceil({_INPUT}.micros * {share})}}])'),
-            "Next": "RecordCost",
-        },
-        "NoCost": {"Type": "Pass", "Output": jsonata(f'$merge([{_INPUT}, {{"paid": 0}}])'), "Next": "RecordCost"},
+        **_compute_cost(workspace, keep, to="RecordCost"),
         "RecordCost": sdk(
             "s3",
             "putObject",
@@ -124,4 +106,29 @@ def _each(workspace: str, executions: str, boot_seconds: int) -> Mapping[str, An
             End=True,
         ),
         "KeepReservation": {"Type": "Pass", "Output": attempt | {"closed": False}, "End": True},
+    }
+
+
+def _compute_cost(workspace: str, otherwise: list[dict[str, Any]], *, to: str) -> States:
+    """From `ReadLaunch` to the state `to`: put into `paid` what the job cost, from its launch to now."""
+    # At the price of the most expensive type, like the reservation: an upper bound.
+    share = f"$min([1, ($millis() - $toMillis({_INPUT}.since)) / 1000 / {_INPUT}.seconds])"
+    return {
+        "ReadLaunch": sdk(
+            "s3",
+            "getObject",
+            {
+                "Bucket": workspace,
+                "Key": jsonata(f'"{JOBS}" & {_INPUT}.job & "/attempts/" & {_INPUT}.attempt & "/launch.json"'),
+            },
+            Output=jsonata(f'$merge([{_INPUT}, {{"since": $string($states.result.LastModified)}}])'),
+            Catch=[catch(NO_SUCH_KEY, "NoCost") | {"Output": jsonata(_INPUT)}, *otherwise],
+            Next="ComputeCost",
+        ),
+        "ComputeCost": {
+            "Type": "Pass",
+            "Output": jsonata(f'$merge([{_INPUT}, {{"paid": $ceil({_INPUT}.micros * {share})}}])'),
+            "Next": to,
+        },
+        "NoCost": {"Type": "Pass", "Output": jsonata(f'$merge([{_INPUT}, {{"paid": 0}}])'), "Next": to},
     }

@@ -39,7 +39,6 @@ def definition(facts: LifecycleFacts) -> dict[str, Any]:
 def _begin(facts: LifecycleFacts) -> States:
     """The dataset exists, and its photos are good enough."""
     given = "$states.input"
-    manifest = f'"{DATASETS}" & $dataset & ".jsonl"'
     rounds = {str(number): text.split() for number, text in enumerate(facts.settings.rounds)}
     return {
         "Check": choice(
@@ -69,19 +68,7 @@ def _begin(facts: LifecycleFacts) -> States:
             },
             "FindManifest",
         ),
-        "FindManifest": sdk(
-            "s3",
-            "listObjectsV2",
-            {"Bucket": facts.lake, "Prefix": jsonata(manifest), "MaxKeys": 1},
-            Assign={"found": jsonata("$states.result.KeyCount")},
-            Next="ManifestFound",
-        ),
-        "ManifestFound": choice(("$found > 0", "CheckDataset"), default="DatasetMissing"),
-        "DatasetMissing": fail(
-            "DatasetMissing",
-            f'"There is no dataset " & $dataset & " ({facts.lake}/" & {manifest} & "); petpark data list shows those '
-            'that exist."',
-        ),
+        **_find_manifest(facts.lake, to="CheckDataset"),
         "CheckDataset": job_task(
             facts,
             "CheckDataset",
@@ -97,6 +84,26 @@ def _begin(facts: LifecycleFacts) -> States:
             "DatasetRefused", f'"Dataset " & $dataset & " did not pass the gates for photos: " & $message & {_REPORT}'
         ),
         FAILED: fail("$failure.error", '$failure.stage & ": " & $failure.cause', computed=True),
+    }
+
+
+def _find_manifest(lake: str, *, to: str) -> States:
+    """From `FindManifest` to the state `to`: the data lake has the manifest of `$dataset`."""
+    manifest = f'"{DATASETS}" & $dataset & ".jsonl"'
+    return {
+        "FindManifest": sdk(
+            "s3",
+            "listObjectsV2",
+            {"Bucket": lake, "Prefix": jsonata(manifest), "MaxKeys": 1},
+            Assign={"found": jsonata("$states.result.KeyCount")},
+            Next="ManifestFound",
+        ),
+        "ManifestFound": choice(("$found > 0", to), default="DatasetMissing"),
+        "DatasetMissing": fail(
+            "DatasetMissing",
+            f'"There is no dataset " & $dataset & " ({lake}/" & {manifest} & "); petpark data list shows those '
+            'that exist."',
+        ),
     }
 
 

@@ -1,16 +1,22 @@
 """`petpark data`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from petpark.app import example, group, invocation
+from petpark.app import Invocation, example, group, invocation
 from petpark.commands.datasets import dataset_changes, dataset_diff, dataset_quality
 from petpark.data import datasets, quality_reports
 from petpark.output.formats import bad
+
+if TYPE_CHECKING:
+    from training.dataset.ingest import Ingestion
+    from training.quality.report import QualityReport
 
 app = group("Datasets in the data lake.")
 dataset_changes.register(app)
@@ -78,9 +84,12 @@ def ingest(
         found = datasets.ingest(
             target, source, seed=seed, progress=report, index=index, groups=groups or [], split_by=split_by, base=base
         )
-    terms = datasets.terms(source)
-    skipped = [{"path": str(path), "reason": reason} for path, reason in found.skipped]
     seen = quality_reports.glance(target, found, gates=datasets.data_gates(target))
+    _show_ingested(run, found, seen, terms=datasets.terms(source))
+
+
+def _show_ingested(run: Invocation, found: Ingestion, seen: QualityReport, *, terms: str | None) -> None:
+    skipped = [{"path": str(path), "reason": reason} for path, reason in found.skipped]
     facts = {
         "dataset": found.sha256,
         "photos": len(found.manifest.photos),

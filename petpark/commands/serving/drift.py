@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cache
@@ -57,10 +58,7 @@ def run_drift(
     if save_reference is not None and not camera:
         raise typer.BadParameter("--save-reference needs one camera: --camera NAME")
     run = invocation(ctx)
-    end = parse_moment(until) if until else utc_now()
-    start = parse_moment(begin) if begin else end - timedelta(days=1)
-    if start >= end:
-        raise typer.BadParameter("it must be before --to", param_hint="--from")
+    start, end = _period(begin, until)
     reads: Reads = drift.Folder(path=folder) if folder is not None else drift.lake(run.target())
     find = _finder(run, reference)
     if save_reference is not None:
@@ -78,15 +76,19 @@ def run_drift(
         for each in drift.examine(reads, run.stack, cameras=cameras, start=start, end=end, reference_of=find):
             found.append(each)
             report(len(found), len(cameras), "cameras")
-    run.output.table(
-        ("camera", "from (UTC)", "hours", "version", "photos", "accuracy", "drift"),
-        [row for each in found for row in _rows(each)],
-        facts={"from": start.isoformat(), "to": end.isoformat(), "cameras": [_facts(each) for each in found]},
-        empty=f"Stack {run.stack} has no recorded predictions.",
-    )
+    _show(run, found, start=start, end=end)
     unseen = bool(camera) and not any(each.photos for each in found)  # or there is no camera of this name
     if unseen or any(each.drifted or each.silent or each.without_reference for each in found):
         raise typer.Exit(NOT_SO)
+
+
+def _period(begin: str, until: str) -> tuple[datetime, datetime]:
+    """Returns the first moment and the end of the compared period. Raises `BadParameter` if it would be empty."""
+    end = parse_moment(until) if until else utc_now()
+    start = parse_moment(begin) if begin else end - timedelta(days=1)
+    if start >= end:
+        raise typer.BadParameter("it must be before --to", param_hint="--from")
+    return start, end
 
 
 def _finder(run: Invocation, file: Path | None) -> FindReference:
@@ -95,6 +97,15 @@ def _finder(run: Invocation, file: Path | None) -> FindReference:
         known = drift.read_reference(file)
         return lambda _number, _digest: known
     return cache(lambda number, digest: drift.version_reference(run.target(), number, digest))
+
+
+def _show(run: Invocation, found: Sequence[DriftOfCamera], *, start: datetime, end: datetime) -> None:
+    run.output.table(
+        ("camera", "from (UTC)", "hours", "version", "photos", "accuracy", "drift"),
+        [row for each in found for row in _rows(each)],
+        facts={"from": start.isoformat(), "to": end.isoformat(), "cameras": [_facts(each) for each in found]},
+        empty=f"Stack {run.stack} has no recorded predictions.",
+    )
 
 
 def _rows(found: DriftOfCamera) -> list[tuple[Cell, ...]]:

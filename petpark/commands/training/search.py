@@ -32,6 +32,44 @@ if TYPE_CHECKING:
 
 app = group("Hyperparameter search: each trial is a job, within a budget of hours and money.")
 
+_Random = Annotated[
+    list[str] | None,
+    typer.Option("--random", help="Range to sample from: name=low..high, name=log:low..high or name=a,b. Repeatable."),
+]
+_Trials = Annotated[int | None, typer.Option("--trials", help="Number of trials. Default for a grid: all.", min=1)]
+_Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Hyperparameter of all trials, as key=value. Repeatable.")
+]
+_Recipe = Annotated[
+    str,
+    typer.Option(
+        "--recipe",
+        metavar="two-cores|few-photos|gpu|transfer",
+        help="Recipe to start from. Default: as for petpark train.",
+    ),
+]
+_Halving = Annotated[
+    bool,
+    typer.Option(
+        "--halving",
+        help="Successive halving: start with few epochs; the best third continues with three times as many.",
+    ),
+]
+_Metric = Annotated[
+    str,
+    typer.Option(
+        "--metric", help="Choose by the lower bound of this metric: balanced_accuracy, accuracy, recall_<class>."
+    ),
+]
+_Weights = Annotated[
+    str, typer.Option("--weights", metavar="VERSION|FILE|imagenet", help="Initial weights of all trials.")
+]
+_Gates = Annotated[
+    list[str] | None, typer.Option("--gate", help="For the published version, as key=value. Repeatable.")
+]
+_Checks = Annotated[
+    list[str] | None, typer.Option("--check", help="For the published version, as key=value. Repeatable.")
+]
 _Publish = Annotated[
     bool,
     typer.Option(
@@ -54,53 +92,20 @@ def run_search(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Option("--dataset", help="Dataset hash, or a unique prefix.")],
     grid: Annotated[list[str] | None, typer.Option("--grid", help="Values to combine: name=a,b. Repeatable.")] = None,
-    random: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--random", help="Range to sample from: name=low..high, name=log:low..high or name=a,b. Repeatable."
-        ),
-    ] = None,
-    trials: Annotated[
-        int | None, typer.Option("--trials", help="Number of trials. Default for a grid: all.", min=1)
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Hyperparameter of all trials, as key=value. Repeatable.")
-    ] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            "--recipe",
-            metavar="two-cores|few-photos|gpu|transfer",
-            help="Recipe to start from. Default: as for petpark train.",
-        ),
-    ] = "",
-    halving: Annotated[
-        bool,
-        typer.Option(
-            "--halving",
-            help="Successive halving: start with few epochs; the best third continues with three times as many.",
-        ),
-    ] = False,
-    metric: Annotated[
-        str,
-        typer.Option(
-            "--metric", help="Choose by the lower bound of this metric: balanced_accuracy, accuracy, recall_<class>."
-        ),
-    ] = "balanced_accuracy",
+    random: _Random = None,
+    trials: _Trials = None,
+    settings: _Settings = None,
+    recipe: _Recipe = "",
+    halving: _Halving = False,
+    metric: _Metric = "balanced_accuracy",
     seed: Annotated[int, typer.Option("--seed", help="Random seed of the search and of every training.", min=0)] = 0,
     parallel: Annotated[int, typer.Option("--parallel", help="Maximum instances at once.", min=1, max=40)] = 1,
     max_hours: Annotated[float | None, typer.Option("--max-hours", help="Maximum instance hours.")] = None,
     max_usd: Annotated[float | None, typer.Option("--max-usd", help="Maximum cost (USD, list prices).")] = None,
     max_minutes: Annotated[int, typer.Option("--max-minutes", help="Maximum minutes per trial.", min=1)] = 60,
-    weights: Annotated[
-        str, typer.Option("--weights", metavar="VERSION|FILE|imagenet", help="Initial weights of all trials.")
-    ] = "",
-    gates: Annotated[
-        list[str] | None, typer.Option("--gate", help="For the published version, as key=value. Repeatable.")
-    ] = None,
-    checks: Annotated[
-        list[str] | None, typer.Option("--check", help="For the published version, as key=value. Repeatable.")
-    ] = None,
+    weights: _Weights = "",
+    gates: _Gates = None,
+    checks: _Checks = None,
     publish_best: _Publish = False,
     watch: _Watch = False,
 ) -> None:

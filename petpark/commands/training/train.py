@@ -24,52 +24,59 @@ from petpark.targets.target import Target
 if TYPE_CHECKING:
     from training.job import JobSpec
 
+_Recipe = Annotated[
+    str,
+    typer.Option(
+        "--recipe",
+        metavar="two-cores|few-photos|gpu|transfer",
+        help="Recipe to start from. Default: transfer; two-cores for a rehearsal's generated photos.",
+    ),
+]
+_Settings = Annotated[list[str] | None, typer.Option("--set", help="Hyperparameter, as key=value. Repeatable.")]
+_Gates = Annotated[
+    list[str] | None,
+    typer.Option("--gate", help="Stricter gate than the stack's, as key=value: accuracy, … Repeatable."),
+]
+_Checks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--check",
+        help="How the model is tested, as key=value: positive, false_negative_cost, photos, int8, … Repeatable.",
+    ),
+]
+_Weights = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        metavar="VERSION|FILE|imagenet",
+        help="Initial weights: a version's, a file's, or those pretrained on ImageNet.",
+    ),
+]
+_Instances = Annotated[
+    int, typer.Option("--instances", help="Number of instances to train on together, one process per GPU.", min=1)
+]
+_OnDemand = Annotated[
+    bool, typer.Option("--on-demand", help="Do not use spot instances, whatever the stack's settings.")
+]
+_Resume = Annotated[
+    str, typer.Option("--resume", metavar="JOB", help="Resume an interrupted job from its last checkpoint.")
+]
+
 
 def train(
     ctx: typer.Context,
     dataset: Annotated[str, typer.Option("--dataset", help="Dataset hash, or a unique prefix.")] = "",
-    recipe: Annotated[
-        str,
-        typer.Option(
-            "--recipe",
-            metavar="two-cores|few-photos|gpu|transfer",
-            help="Recipe to start from. Default: transfer; two-cores for a rehearsal's generated photos.",
-        ),
-    ] = "",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Hyperparameter, as key=value. Repeatable.")
-    ] = None,
-    gates: Annotated[
-        list[str] | None,
-        typer.Option("--gate", help="Stricter gate than the stack's, as key=value: accuracy, … Repeatable."),
-    ] = None,
-    checks: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--check",
-            help="How the model is tested, as key=value: positive, false_negative_cost, photos, int8, … Repeatable.",
-        ),
-    ] = None,
+    recipe: _Recipe = "",
+    settings: _Settings = None,
+    gates: _Gates = None,
+    checks: _Checks = None,
     max_minutes: Annotated[int, typer.Option("--max-minutes", help="Maximum minutes of the job.", min=1)] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Random seed.", min=0)] = 0,
-    initial: Annotated[
-        str,
-        typer.Option(
-            "--weights",
-            metavar="VERSION|FILE|imagenet",
-            help="Initial weights: a version's, a file's, or those pretrained on ImageNet.",
-        ),
-    ] = "",
-    instances: Annotated[
-        int, typer.Option("--instances", help="Number of instances to train on together, one process per GPU.", min=1)
-    ] = 1,
-    on_demand: Annotated[
-        bool, typer.Option("--on-demand", help="Do not use spot instances, whatever the stack's settings.")
-    ] = False,
+    initial: _Weights = "",
+    instances: _Instances = 1,
+    on_demand: _OnDemand = False,
     watch: Annotated[bool, typer.Option("--watch", help="Wait until the job has ended.")] = False,
-    resume: Annotated[
-        str, typer.Option("--resume", metavar="JOB", help="Resume an interrupted job from its last checkpoint.")
-    ] = "",
+    resume: _Resume = "",
 ) -> None:
     """Train on one or more instances of the stack: a new job (--dataset), or an interrupted one (--resume).
 

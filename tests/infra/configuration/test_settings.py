@@ -1,39 +1,22 @@
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.configuration.settings import SettingsInvalid, StackSettings, read, require_stacks, require_tags
-from registry.channel_policy import ChannelPolicy
-from registry.gates import CHECKS, DATA_GATES, MODEL_GATES, StackGates
-from tests.infra.conftest import configuration, shipped
-
-TEST = {"certificate": False, "two_people": False, "metric": "none", "gates": False, "movers": []}
-UNRELEASED = '{"prod_stack": "none"}'
-"""The pipeline ends with the certificate, so it needs no channel but that of the test endpoint."""
-PROD = {"certificate": True, "two_people": True, "metric": "none", "gates": True, "movers": []}
-
-
-def _values(stack: str = "test", **changes: str | None) -> dict[str, str]:
-    text = {key.removeprefix("petpark:"): value for key, value in configuration(stack).items()}
-    return {key: value for key, value in {**text, **changes}.items() if value is not None}
-
-
-def _read(values: dict[str, str], region: str | None = "eu-west-1") -> StackSettings:
-    return read(values.get, region=region, namespace="petpark")
+from infra.configuration.settings import SettingsInvalid, read, require_stacks, require_tags
+from tests.infra.configuration.shipped import as_text, parse
+from tests.infra.conftest import shipped
 
 
 def test_the_test_stack_owns_the_platform_and_prod_names_its_owner():
-    assert _read(_values("test")).platform_stack is None
-    assert _read(_values("prod")).platform_stack == "test"
+    assert parse(as_text("test")).platform_stack is None
+    assert parse(as_text("prod")).platform_stack == "test"
 
 
 def test_what_is_none_is_absent():
-    settings = _read(_values())
+    settings = parse(as_text())
     assert settings.alarm_email is None
     assert settings.endpoint.tls_certificate is None
 
@@ -55,7 +38,7 @@ def test_what_is_none_is_absent():
 )
 def test_an_address_that_sns_and_eventbridge_would_refuse_is_refused_and_not_shown(key: str, address: str):
     with pytest.raises(SettingsInvalid, match=rf"{key} is '\(hidden\)'; expected an https address"):
-        _read(_values(**{key: address}))
+        parse(as_text(**{key: address}))
 
 
 @pytest.mark.parametrize(
@@ -68,18 +51,12 @@ def test_an_address_that_sns_and_eventbridge_would_refuse_is_refused_and_not_sho
     ],
 )
 def test_addresses_of_services_are_taken(address: str):
-    assert _read(_values(chat_webhook=address)).chat_webhook == address
+    assert parse(as_text(chat_webhook=address)).chat_webhook == address
 
 
 def test_a_chat_without_its_address_is_named_with_the_command():
     with pytest.raises(SettingsInvalid, match="alarm_actions is 'chat'; expected chat_webhook as well: pulumi config"):
-        _read(_values(alarm_actions='{"page": ["chat"]}'))
-
-
-def test_a_pipeline_that_would_move_an_undeclared_channel_is_refused_before_it_trains():
-    with pytest.raises(SettingsInvalid, match=r"pipeline\.prod_channel is 'pord'; expected one of channels: .*prod"):
-        _read(_values(pipeline='{"prod_channel": "pord"}'))
-    assert _read(_values(pipeline='{"prod_channel": "pord", "prod_stack": "none"}')).pipeline.prod_stack is None
+        parse(as_text(alarm_actions='{"page": ["chat"]}'))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +123,7 @@ def test_a_pipeline_that_would_move_an_undeclared_channel_is_refused_before_it_t
 )
 def test_a_wrong_value_is_refused_with_its_key_and_what_was_expected(key, value, told):
     with pytest.raises(SettingsInvalid) as refusal:
-        _read(_values(**{key: value}))
+        parse(as_text(**{key: value}))
     line = next(line for line in str(refusal.value).splitlines() if f"petpark:{key} is" in line)
     assert told in line
     assert value is None or repr(value)[:400] in line
@@ -165,153 +142,48 @@ def test_a_wrong_value_is_refused_with_its_key_and_what_was_expected(key, value,
 )
 def test_training_instance_types_share_the_machine_image(types, told):
     with pytest.raises(SettingsInvalid, match="petpark:training_instance_types is") as refusal:
-        _read(_values(training_instance_types=json.dumps(types)))
+        parse(as_text(training_instance_types=json.dumps(types)))
     assert str(refusal.value).count("petpark:training_instance_types") == 1
     assert told in str(refusal.value)
 
 
 def test_callers_and_probes_of_a_load_balancer_have_ports_of_their_own():
     with pytest.raises(SettingsInvalid, match=r"petpark:endpoint_port is .* the load balancer asks for health on this"):
-        _read(_values("prod", endpoint_port="8081"))
+        parse(as_text("prod", endpoint_port="8081"))
 
 
 def test_training_instance_types_keep_their_order():
-    found = _read(_values(training_instance_types='["g6.xlarge", "g5.2xlarge"]')).training
+    found = parse(as_text(training_instance_types='["g6.xlarge", "g5.2xlarge"]')).training
     assert [kind.name for kind in found.instance_types] == ["g6.xlarge", "g5.2xlarge"]
 
 
-def _channels(channels: Mapping[str, Any], stack: str = "test", **changes: str) -> StackSettings:
-    return _read(_values(stack, channels=json.dumps(channels), **changes))
-
-
-def test_a_channel_says_what_it_asks_of_whoever_moves_it():
-    assert _read(_values("test")).channels == {
-        "test": ChannelPolicy(certificate=False, two_people=False, gates=False),
-        "prod": ChannelPolicy(certificate=True, two_people=True),
-    }
-    changed = _channels(
-        {"test": TEST, "field": PROD | {"metric": "accuracy", "movers": ["anna", "ben@park.example"]}},
-        pipeline=UNRELEASED,
-    )
-    assert changed.channels["field"] == ChannelPolicy(metric="accuracy", movers=("anna", "ben@park.example"))
-
-
-def test_only_the_owner_of_the_registry_declares_channels():
-    assert _read(_values("prod")).channels == {}
-    with pytest.raises(SettingsInvalid, match=r"channels is 'prod'; expected none where .* Pulumi\.test\.yaml"):
-        _channels({"prod": PROD}, stack="prod")
-
-
-def test_the_owner_declares_the_channel_that_its_endpoint_follows():
-    with pytest.raises(SettingsInvalid, match="channels is 'prod'; expected test among them"):
-        _channels({"prod": PROD})
-    assert set(_channels({"test": TEST}, pipeline=UNRELEASED).channels) == {"test"}
-
-
-@pytest.mark.parametrize(
-    ("policy", "told"),
-    [
-        ("strict", "it has the keys none; expected certificate, gates, metric, movers, two_people"),
-        ({"certificate": True}, "it has the keys certificate; expected"),
-        (PROD | {"certificate": "yes"}, "`certificate` is 'yes'"),
-        (PROD | {"metric": 3}, "`metric` is 3"),
-        (PROD | {"metric": "acuracy"}, "`metric` is 'acuracy'; expected accuracy, balanced_accuracy, "),
-        (PROD | {"metric": "calibration_error"}, "`metric` is 'calibration_error'; expected accuracy, "),
-        (PROD | {"movers": "anna"}, "`movers` is 'anna'"),
-        (PROD | {"movers": ["anna*"]}, r"`movers` is \['anna\*'\]"),
-    ],
-)
-def test_a_policy_that_cannot_be_used_is_refused_with_its_channel(policy, told):
-    with pytest.raises(SettingsInvalid, match=f"petpark:channels.prod: {told}"):
-        _channels({"test": TEST, "prod": policy})
-
-
-def test_a_channel_has_a_name_that_can_be_part_of_a_key():
-    with pytest.raises(SettingsInvalid, match="channels is 'Prod/1'"):
-        _channels({"test": TEST, "Prod/1": PROD})
-
-
 def test_an_endpoint_behind_a_load_balancer_has_no_grpc():
-    assert _read(_values("test", grpc_port="8081")).endpoint.grpc_port == 8081
+    assert parse(as_text("test", grpc_port="8081")).endpoint.grpc_port == 8081
     with pytest.raises(SettingsInvalid, match="grpc_port is '8081'; expected 0"):
-        _read(_values("prod", grpc_port="8081"))
+        parse(as_text("prod", grpc_port="8081"))
 
 
 def test_prod_asks_for_keys_in_the_files_that_we_ship():
-    assert (_read(_values("test")).endpoint.api_keys, _read(_values("prod")).endpoint.api_keys) == ("open", "required")
+    assert (
+        parse(as_text("test")).endpoint.api_keys,
+        parse(as_text("prod")).endpoint.api_keys,
+    ) == ("open", "required")
 
 
 def test_the_providers_of_the_settings_are_those_that_an_endpoint_knows():
     from serving.inference.execution_providers import NAMES
 
-    assert _read(_values(endpoint_providers=",".join(NAMES))).endpoint.providers == ",".join(NAMES)
-
-
-def test_photos_come_from_nowhere_else_unless_the_owner_of_the_platform_says_so():
-    assert _read(_values("test")).photo_sources == ()
-    named = '["park-cameras", "archive/2026/summer"]'
-    assert _read(_values("test", photo_sources=named)).photo_sources == ("park-cameras", "archive/2026/summer")
-    with pytest.raises(SettingsInvalid, match=r"expected \[\] where platform is not 'own'.*Pulumi\.test\.yaml"):
-        _read(_values("prod", photo_sources=named))
-
-
-def test_more_movers_than_a_buckets_policy_can_name_are_refused():
-    def named(count: int) -> str:
-        movers = [f"somebody.with.a.name{number}@park.example" for number in range(count)]
-        return json.dumps({"test": TEST, "field": {**PROD, "movers": movers}, "zoo": {**PROD, "movers": movers}})
-
-    assert len(_read(_values(channels=named(100), pipeline=UNRELEASED)).channels["zoo"].movers) == 100
-    with pytest.raises(SettingsInvalid, match=r"channels.* at most 20,480 characters"):
-        _read(_values(channels=named(200), pipeline=UNRELEASED))
-
-
-def test_more_photo_sources_than_a_roles_policy_can_hold_are_refused():
-    assert len(_read(_values(photo_sources=json.dumps([f"park-{number}" for number in range(20)]))).photo_sources) == 20
-    for many in ([f"park-{number}" for number in range(21)], [f"park-{number}/{'x' * 90}" for number in range(11)]):
-        with pytest.raises(SettingsInvalid, match=r"photo_sources.* at most 20 places of 1,000 characters"):
-            _read(_values(photo_sources=json.dumps(many)))
-
-
-def _gates(gates: Mapping[str, Any], stack: str = "test") -> StackSettings:
-    return _read(_values(stack, gates=json.dumps(gates)))
-
-
-def test_a_stack_says_what_photos_and_models_must_show():
-    shipped = _read(_values("test")).gates
-    assert set(shipped.model) == set(MODEL_GATES)
-    assert set(shipped.data) == set(DATA_GATES)
-    assert set(shipped.checks) == set(CHECKS)
-    changed = _gates({"data": {"hours": 20}, "model": {"accuracy": 0.97}, "checks": {"positive": "dog"}})
-    assert changed.gates.to_dict() == {
-        "data": {"hours": 20}, "model": {"accuracy": 0.97}, "checks": {"positive": "dog"},
-    }  # fmt: skip
-
-
-def test_a_gate_that_does_not_exist_or_is_no_number_is_refused_with_those_that_are():
-    with pytest.raises(SettingsInvalid) as refusal:
-        _gates({"data": {}, "model": {"acuracy": 0.9, "recall": "high"}, "checks": {"photo": 3}})
-    told = str(refusal.value)
-    assert "petpark:gates: model.acuracy is not a known gate; available: accuracy, recall, slice_gap" in told
-    assert "petpark:gates: model.recall is 'high'; expected a number from 0 to 1" in told
-    assert "petpark:gates: checks.photo is not a known check; available: positive," in told
-
-
-def test_only_the_owner_of_the_platform_declares_gates():
-    assert _read(_values("prod")).gates == StackGates()
-    with pytest.raises(SettingsInvalid, match=r"gates is 'model'; expected none where .* Pulumi\.test\.yaml"):
-        _gates({"model": {}}, stack="prod")
-    with pytest.raises(SettingsInvalid, match="petpark:gates: it has the parts none; expected data, model, checks"):
-        _gates({})
+    assert parse(as_text(endpoint_providers=",".join(NAMES))).endpoint.providers == ",".join(NAMES)
 
 
 def test_a_missing_region_is_named():
     with pytest.raises(SettingsInvalid, match="aws:region is not set"):
-        _read(_values(), region=None)
+        parse(as_text(), region=None)
 
 
 def test_more_instances_at_least_than_at_most_are_refused():
     with pytest.raises(SettingsInvalid, match="endpoint_max_instances is '2'; expected a whole number from 3"):
-        _read(_values(endpoint_min_instances="3", endpoint_max_instances="2"))
+        parse(as_text(endpoint_min_instances="3", endpoint_max_instances="2"))
 
 
 def test_one_error_tells_everything_that_is_wrong():
@@ -322,13 +194,13 @@ def test_one_error_tells_everything_that_is_wrong():
 
 
 def _keys() -> list[str]:
-    return [key for key in _values() if key != "aws:defaultTags"]
+    return [key for key in as_text() if key != "aws:defaultTags"]
 
 
 @given(st.sampled_from(_keys()), st.text(max_size=20))
 def test_any_text_is_either_taken_or_refused_with_a_sentence(key, text):
     try:
-        _read(_values(**{key: text}))
+        parse(as_text(**{key: text}))
     except SettingsInvalid as refusal:
         told = {key, key.replace("_min_", "_max_")}  # a fewest that is above the most is told of the most
         assert any(name in str(refusal) for name in told)  # noqa: PT017 - either outcome is right, no other error is
@@ -336,28 +208,28 @@ def test_any_text_is_either_taken_or_refused_with_a_sentence(key, text):
 
 @pytest.mark.parametrize("hostile", ["9" * 5000, "[" * 50_000, '{"a":' * 50_000], ids=["digits", "lists", "maps"])
 def test_a_value_of_any_length_or_depth_is_refused_in_a_sentence(hostile):
-    usual = _values()
+    usual = as_text()
     for key in set(_keys()) - {"aws:region"}:
         with pytest.raises(SettingsInvalid, match=f"petpark:{key}") as refusal:
-            _read(usual | {key: hostile})
+            parse(usual | {key: hostile})
         assert max(map(len, str(refusal.value).splitlines())) < 1000
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-iso-east-1", "eu-isoe-west-1", "eu west 1", "x"])
 def test_a_region_whose_arns_are_others_is_refused(region):
     with pytest.raises(SettingsInvalid, match=rf"aws:region is '{region}'; expected a region such as eu-west-1"):
-        _read(_values(zones=f"{region}a,{region}b"), region=region)
+        parse(as_text(zones=f"{region}a,{region}b"), region=region)
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "ap-southeast-2", "il-central-1", "mx-central-1", "ca-west-1"])
 def test_a_region_of_the_usual_partition_is_taken(region):
-    assert _read(_values(zones=f"{region}a,{region}b"), region=region).region == region
+    assert parse(as_text(zones=f"{region}a,{region}b"), region=region).region == region
 
 
 @pytest.mark.parametrize("block", ["127.0.0.0/16", "0.0.0.0/16", "169.254.0.0/16", "224.0.0.0/20", "240.0.0.0/16"])
 def test_a_network_of_addresses_that_no_machine_can_have_is_refused(block):
     with pytest.raises(SettingsInvalid, match=f"network is '{block}'; expected a private block"):
-        _read(_values(network=block))
+        parse(as_text(network=block))
 
 
 @pytest.mark.parametrize(
@@ -365,19 +237,19 @@ def test_a_network_of_addresses_that_no_machine_can_have_is_refused(block):
 )
 def test_alarms_are_written_to_an_address_that_can_be_one(text):
     with pytest.raises(SettingsInvalid, match=r"alarm_email is .*; expected an address"):
-        _read(_values(alarm_email=text))
-    assert _read(_values(alarm_email="Anna+alarms@park.example")).alarm_email == "Anna+alarms@park.example"
+        parse(as_text(alarm_email=text))
+    assert parse(as_text(alarm_email="Anna+alarms@park.example")).alarm_email == "Anna+alarms@park.example"
 
 
 def test_one_port_cannot_answer_both_protocols():
     with pytest.raises(SettingsInvalid, match="grpc_port is '8080'; expected another port than endpoint_port"):
-        _read(_values(endpoint_port="8080", grpc_port="8080"))
+        parse(as_text(endpoint_port="8080", grpc_port="8080"))
 
 
 @pytest.mark.parametrize("text", ["", "../test", "test ", "a/b", "none?"])
 def test_the_platforms_owner_is_a_name_that_a_stack_can_have(text):
     with pytest.raises(SettingsInvalid, match=r"platform is .*; expected the name of a stack, or 'own'"):
-        _read(_values("prod", platform=text))
+        parse(as_text("prod", platform=text))
 
 
 @pytest.mark.parametrize("stack", ["test", "prod"])
@@ -405,29 +277,18 @@ def test_tags_of_another_stack_or_without_a_day_are_refused(key, value):
 def test_a_pipeline_that_names_a_stack_without_a_file_is_refused(tmp_path: Path):
     for name in ("Pulumi.yaml", "Pulumi.test.yaml", "Pulumi.prod.yaml"):
         (tmp_path / name).touch()
-    require_stacks(_read(_values()), project=tmp_path)
+    require_stacks(parse(as_text()), project=tmp_path)
     wrong = json.dumps({"prod_stack": "prodd", "drift_stacks": ["test", "porto"]})
     with pytest.raises(SettingsInvalid) as refused:
-        require_stacks(_read(_values(pipeline=wrong)), project=tmp_path)
+        require_stacks(parse(as_text(pipeline=wrong)), project=tmp_path)
     assert "petpark:pipeline.prod_stack has 'prodd'; expected a stack with a file Pulumi.prodd.yaml: prod, test" in str(
         refused.value
     )
     assert "drift_stacks has 'porto'" in str(refused.value)
-    require_stacks(_read(_values("prod")), project=tmp_path / "elsewhere")  # the pipeline is its owner's
+    require_stacks(parse(as_text("prod")), project=tmp_path / "elsewhere")  # the pipeline is its owner's
 
 
 @given(st.none() | st.text() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps))
 def test_whatever_stands_for_the_tags_is_refused_in_a_sentence(text):
     with pytest.raises(SettingsInvalid, match="aws:defaultTags"):
         require_tags(text, project="petpark", stack="test")
-
-
-def test_a_channel_that_the_pipeline_moves_has_no_movers_unless_people_make_that_move():
-    closed = PROD | {"movers": ["vera"]}
-    with pytest.raises(SettingsInvalid, match=r"channels\.prod\.movers is 'vera'; expected .*prod_stack: none"):
-        _read(_values(channels=json.dumps({"test": TEST, "prod": closed})))
-    with pytest.raises(SettingsInvalid, match=r"channels\.test\.movers is 'vera'"):
-        _read(_values(channels=json.dumps({"test": TEST | {"movers": ["vera"]}, "prod": PROD})))
-    without = json.dumps({"prod_stack": "none"})
-    settings = _read(_values(channels=json.dumps({"test": TEST, "prod": closed}), pipeline=without))
-    assert settings.channels["prod"].movers == ("vera",)

@@ -16,17 +16,17 @@ from infra.pipeline.janitor import janitor_machine
 from infra.pipeline.lifecycle import lifecycle_machine
 from infra.pipeline.trigger_machine import TriggerFacts
 from tests.infra.pipeline import (
+    job_cloud,
+    lifecycle_jobs,
     test_action_machine,
     test_janitor_machine,
-    test_job_machine,
-    test_lifecycle_machine,
     test_study_machine,
 )
 from tests.infra.pipeline.asl_interpreter import ENTERED, Answer, Refused, Step, run
+from tests.infra.pipeline.job_cloud import INPUT, JOB, Cloud
+from tests.infra.pipeline.lifecycle_jobs import DATASET, ENDS, GOOD, Jobs, certificate
 from tests.infra.pipeline.test_action_machine import REPORT, ROLLBACK, START, WRITTEN, Services
 from tests.infra.pipeline.test_janitor_machine import MONTH, Instances, Spending
-from tests.infra.pipeline.test_job_machine import INPUT, JOB, Cloud
-from tests.infra.pipeline.test_lifecycle_machine import DATASET, ENDS, GOOD, Jobs, certificate
 from tests.infra.pipeline.test_trigger_machine import OTHER, Pipelines, event
 
 NOW = 1_796_047_200_000
@@ -50,11 +50,11 @@ type Scenario = tuple[Mapping[str, Any], Answer]
 @functools.cache
 def definitions() -> Mapping[str, dict[str, Any]]:
     """All state machines with all of their stages, at the moment `NOW`."""
-    lifecycle = test_lifecycle_machine.facts(
+    lifecycle = lifecycle_jobs.facts(
         search=TRIALS, search_epochs=9, rounds=("", "epochs=40"), reminder_hours=24, certification_days=2
     )
     found = {
-        "job": job_machine.definition(test_job_machine.facts(attempts=2, capacity_tries=2)),
+        "job": job_machine.definition(job_cloud.facts(attempts=2, capacity_tries=2)),
         "study": study_machine.definition(test_study_machine.facts()),
         "pipeline": lifecycle_machine.definition(lifecycle),
         "start": trigger_machine.definition(TriggerFacts(pipeline=PIPELINE, lifecycle=lifecycle)),

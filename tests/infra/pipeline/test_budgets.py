@@ -12,7 +12,7 @@ from infra.pipeline import job_machine
 from infra.pipeline.budgets import require_affordable, unaffordable
 from infra.pipeline.job.facts import END_SECONDS, JobFacts, LaunchTemplate
 from tests.infra.pipeline.asl_interpreter import run
-from tests.infra.pipeline.test_job_machine import INPUT, JOB, Cloud
+from tests.infra.pipeline.job_cloud import INPUT, JOB, Cloud
 
 USD = {"training": {"g5.xlarge": 1.2, "g6.xlarge": 1.0}, "small": {"m7i.large": 0.1}}
 

@@ -22,10 +22,10 @@ from infra.pipeline.lifecycle import lifecycle_machine
 from infra.pipeline.trigger_machine import TriggerFacts
 from tests.infra.pipeline import (
     asl_interpreter,
+    job_cloud,
+    lifecycle_jobs,
     recorded_states,
     test_janitor_machine,
-    test_job_machine,
-    test_lifecycle_machine,
     test_study_machine,
 )
 from training.search.choice import check_metric
@@ -54,10 +54,10 @@ SETTINGS = st.fixed_dictionaries(
 
 
 def definitions(**changes: Any) -> dict[str, dict[str, Any]]:
-    lifecycle = test_lifecycle_machine.facts(**changes)
+    lifecycle = lifecycle_jobs.facts(**changes)
     pipeline = "arn:aws:states:eu-west-1:000000000000:stateMachine:pipeline:live"
     return {
-        "job": job_machine.definition(test_job_machine.facts(**changes)),
+        "job": job_machine.definition(job_cloud.facts(**changes)),
         "study": study_machine.definition(test_study_machine.facts(**changes)),
         "pipeline": lifecycle_machine.definition(lifecycle),
         "start": trigger_machine.definition(TriggerFacts(pipeline=pipeline, lifecycle=lifecycle)),

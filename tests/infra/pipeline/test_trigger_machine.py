@@ -8,7 +8,7 @@ import pytest
 
 from infra.pipeline import trigger_machine
 from infra.pipeline.trigger_machine import TriggerFacts
-from tests.infra.pipeline import test_lifecycle_machine
+from tests.infra.pipeline import lifecycle_jobs
 from tests.infra.pipeline.asl_interpreter import Ended, Refused, run
 
 DATASET = "ab" * 32
@@ -44,7 +44,7 @@ class Pipelines:
 def play(pipelines: Pipelines, given: Mapping[str, Any], *, name: str = "trigger-1", **changes: Any) -> Ended:
     facts = TriggerFacts(
         pipeline="arn:aws:states:eu-west-1:000000000000:stateMachine:pipeline:live",
-        lifecycle=test_lifecycle_machine.facts(**changes),
+        lifecycle=lifecycle_jobs.facts(**changes),
     )
     return run(trigger_machine.definition(facts), dict(given), pipelines, name=name, machine="start")
 
@@ -82,8 +82,8 @@ def test_other_inputs_and_force_are_other_executions():
     ids=["code", "gates", "stack"],
 )
 def test_a_pipeline_of_other_code_gates_or_stack_is_another_revision(other: Mapping[str, Any]):
-    facts = test_lifecycle_machine.facts()
-    assert trigger_machine.revision(facts) == trigger_machine.revision(test_lifecycle_machine.facts())
+    facts = lifecycle_jobs.facts()
+    assert trigger_machine.revision(facts) == trigger_machine.revision(lifecycle_jobs.facts())
     assert trigger_machine.revision(replace(facts, **other)) != trigger_machine.revision(facts)
     settings = replace(facts.settings, small_minutes=facts.settings.small_minutes + 1)
     assert trigger_machine.revision(replace(facts, settings=settings)) != trigger_machine.revision(facts)

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import json
-import socket
-import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import botocore.session
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from hypothesis import given
-from hypothesis import strategies as st
-from moto import mock_aws
 from typer.testing import CliRunner
 
 from infra.configuration.instance_types import InstanceTypeUnsupported, instance_type
 from infra.configuration.stack_file import SettingsUnusable, read_stack
-from petpark import account as checker
 from petpark.__main__ import app
-from petpark.account import certificates
-from petpark.account.certificates import covers
-from petpark.account.cloud import Account, permission
+from petpark.account.cloud import permission
 from petpark.account.demand import fleets, vcpu_quota
-from petpark.doctor import Check, Health
+from petpark.doctor import Health
+from tests.petpark.account.conftest import HOST, certificate, examine
 from tests.petpark.account.fake_account import ACCOUNT, REGION, ROOT, FakeAccount, settings
 
 QUOTA_G_SPOT = "quota: All G and VT Spot Instance Requests"
@@ -42,67 +29,6 @@ GOOD: Mapping[str, Any] = {
     "clients": "10.1.0.0/16",
     "alarm_email": "ops@example.org",
 }
-HOST = {"host_name": "park.example.org"}
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[FakeAccount]:
-    """One for all tests, because moto takes its time to start."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
-            patch.delenv(name, raising=False)
-        fake = FakeAccount()
-        for service in ("EC2Spot", "AutoScaling", "ElasticLoadBalancing"):
-            fake.client("iam").create_role(RoleName=f"AWSServiceRoleFor{service}", AssumeRolePolicyDocument="{}")
-        add_budget(fake, "all", notifies=True)
-        yield fake
-
-
-@pytest.fixture
-def aws(started: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
-    """An account in which both stacks can be deployed at once; every name resolves."""
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("192.0.2.1", 443))])
-    started.reset()
-    return started
-
-
-def add_budget(fake: FakeAccount, name: str, *, notifies: bool) -> None:
-    limit = {"Amount": "100", "Unit": "USD"}
-    budget = {"BudgetName": name, "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit}
-    notification = {
-        "Notification": {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80},
-        "Subscribers": [{"SubscriptionType": "EMAIL", "Address": "ops@example.org"}],
-    }
-    added = {"NotificationsWithSubscribers": [notification]} if notifies else {}
-    fake.client("budgets").create_budget(AccountId=ACCOUNT, Budget=budget, **added)
-
-
-def examine(fake: FakeAccount, root: Path, stack: str = "test") -> dict[str, Check]:
-    return {check.name: check for check in checker.examine(root, stack, session=fake.session)}
-
-
-def certificate(fake: FakeAccount, *, days: float, name: str = "park.example.org", region: str = REGION) -> str:
-    """A certificate in ACM that ends in so many days."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    acm: Any = boto3.client("acm", region_name=region)
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    return str(acm.import_certificate(Certificate=pem, PrivateKey=private)["CertificateArn"])
 
 
 @pytest.mark.parametrize("stack", ["test", "prod"])
@@ -246,85 +172,6 @@ def test_a_machine_image_that_the_region_does_not_have_is_found(aws: FakeAccount
     found = examine(aws, settings(tmp_path, "test"))
     wrong = [check for name, check in found.items() if "machine image" in name and check.health is Health.MISSING]
     assert [lacking in check.fix for check in wrong] == [True]
-
-
-def test_a_certificate_that_cannot_be_used_is_found(aws: FakeAccount, tmp_path: Path) -> None:
-    acm = aws.client("acm")
-    pending = acm.request_certificate(DomainName="park.example.org", ValidationMethod="DNS")["CertificateArn"]
-    asked = acm.describe_certificate(CertificateArn=pending)["Certificate"]
-    wrong = {
-        certificate(aws, days=13): "expires on",
-        f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/00000000-0000-0000-0000-000000000000": "does not exist",
-    }
-    for arn, why in wrong.items():
-        check = examine(aws, settings(tmp_path, "prod", tls_certificate=arn, **HOST), "prod")["certificate"]
-        assert check.health is Health.MISSING
-        assert why in check.found
-        assert check.fix
-    aws.answers("acm.DescribeCertificate", {"Certificate": {**asked, "Status": "PENDING_VALIDATION"}})
-    check = examine(aws, settings(tmp_path, "prod", tls_certificate=pending, **HOST), "prod")["certificate"]
-    assert check.health is Health.MISSING
-    assert "PENDING_VALIDATION" in check.found
-    assert "waits for the DNS record" in check.found
-
-
-def named(**endpoint: Any) -> Any:
-    """Settings of an endpoint with a name, as far as the certificate's checks read them."""
-    return SimpleNamespace(
-        endpoint=SimpleNamespace(
-            **{"kind": "autoscaled", "tls_certificate": None, "dns_zone": None, "host_name": None, **endpoint}
-        )
-    )
-
-
-def looked_up(aws: FakeAccount, **endpoint: Any) -> dict[str, Check]:
-    found = certificates.check(Account(aws.session, REGION), "prod", named(**endpoint))
-    return {check.name: check for check in found}
-
-
-def test_a_certificate_for_another_name_is_found(aws: FakeAccount) -> None:
-    arn = certificate(aws, days=200, name="*.example.org")
-    fine = looked_up(aws, tls_certificate=arn, host_name="park.example.org")
-    assert {check.health for check in fine.values()} == {Health.FINE}
-    other = looked_up(aws, tls_certificate=arn, host_name="park.example.com")["certificate"]
-    assert other.health is Health.MISSING
-    assert other.found == "is for *.example.org, not for park.example.com"
-
-
-def test_a_name_that_does_not_resolve_yet_is_no_fault(aws: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(*_: Any, **__: Any) -> Any:
-        raise socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    check = looked_up(aws, host_name="park.example.org")["host name"]
-    assert check.health is Health.ABSENT
-    assert "CNAME" in check.fix
-
-
-def test_a_hosted_zone_has_to_be_there_to_be_public_and_to_hold_the_name(aws: FakeAccount) -> None:
-    route53 = aws.client("route53")
-    none = looked_up(aws, host_name="photos.park.example", dns_zone="park.example")["host name"]
-    vpc = aws.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
-    inside = {"VPCRegion": REGION, "VPCId": vpc}
-    hidden = {"Comment": "", "PrivateZone": True}
-    route53.create_hosted_zone(Name="park.example", CallerReference="1", VPC=inside, HostedZoneConfig=hidden)
-    private = looked_up(aws, host_name="photos.park.example", dns_zone="park.example")["host name"]
-    route53.create_hosted_zone(Name="park.example", CallerReference="2")
-    fine = looked_up(aws, host_name="photos.park.example", dns_zone="park.example.")["host name"]
-    assert [one.health for one in (none, private, fine)] == [Health.MISSING, Health.MISSING, Health.FINE]
-    assert "aws route53 create-hosted-zone --name park.example" in none.fix
-
-
-LABEL = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=8)
-
-
-@given(LABEL, LABEL, LABEL)
-def test_a_wildcard_stands_for_one_label_and_no_more(first: str, second: str, domain: str) -> None:
-    assert covers(f"*.{domain}.org", f"{first}.{domain}.org")
-    assert not covers(f"*.{domain}.org", f"{second}.{first}.{domain}.org")
-    assert not covers(f"*.{domain}.org", f"{domain}.org")
-    assert covers(f"{first}.{domain}.org", f"{first}.{domain}.ORG.")
-    assert covers(f"{first}.org", f"{second}.org") == (first == second)
 
 
 def test_an_account_without_a_budget_that_tells_anybody_gets_the_command_for_one(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -16,55 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from petpark.downloads.errors import ArchiveMissing, ArchiveRefused, FolderNotWritable, PublisherUnreachable
-from petpark.downloads.fetch import Timeouts, fetch, open_client, shown_url
+from petpark.downloads.fetch import Timeouts, fetch
 from petpark.errors import InstallFailed
 from tests.examples import examples
-from tests.loopback_publisher import Answer, Publisher, certificate, proxy, publisher
+from tests.loopback_publisher import Answer, Publisher, publisher
+from tests.petpark.downloads.conftest import CONTENT, NAME, SHA, get
 
-CONTENT = bytes(range(256)) * 4096  # 1 MiB: several chunks
 HALF = len(CONTENT) // 2
-SHA = hashlib.sha256(CONTENT).hexdigest()
-NAME = "archive.zip"
-
-
-@pytest.fixture
-def server() -> Iterator[Publisher]:
-    with publisher() as made:
-        made.files[f"/{NAME}"] = CONTENT
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
-def no_pause(_seconds: float) -> None:
-    pass
-
-
-def get(
-    server: Publisher | str,
-    folder: Path,
-    *,
-    client: httpx.Client | None = None,
-    read: float = 5.0,
-    attempts: int = 60,
-    pause: Callable[[float], None] = no_pause,
-) -> str:
-    """Fetch without pauses."""
-    base = server if isinstance(server, str) else server.url
-    return fetch(
-        f"{base}/{NAME}",
-        folder / NAME,
-        accepted=frozenset({SHA}),
-        limit=2 * len(CONTENT),
-        report=lambda _done, _total: None,
-        timeouts=Timeouts(pause=pause, read=read, attempts=attempts),
-        client=client,
-    )
 
 
 def left(folder: Path) -> list[str]:
@@ -228,89 +183,6 @@ def test_nobody_there_is_told_soon(tmp_path: Path) -> None:
     assert len(pauses) == Timeouts().unconnected - 1
 
 
-def test_a_redirect_is_followed_but_not_out_of_tls(server: Publisher, tmp_path: Path) -> None:
-    server.files["/moved"] = b""
-    server.answers = [Answer(status=302, headers={"location": f"/{NAME}"})]
-    assert get(server, tmp_path) == SHA
-
-
-def test_the_proxy_of_the_environment_is_used(
-    server: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with proxy(server.url) as between:
-        monkeypatch.setenv("HTTP_PROXY", between.url)
-        assert get("http://publisher.test", tmp_path) == SHA
-        assert between.asked == [f"GET http://publisher.test/{NAME}"]
-
-
-def test_what_no_proxy_names_goes_around_it_and_so_does_loopback(
-    server: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    port = server.url.rpartition(":")[2]
-    resolve = socket.getaddrinfo
-
-    def everything_is_here(_host: Any, *rest: Any, **more: Any) -> Any:
-        return resolve("127.0.0.1", *rest, **more)
-
-    with proxy(server.url) as between:
-        monkeypatch.setenv("HTTP_PROXY", between.url)
-        assert get(server, tmp_path) == SHA
-        (tmp_path / NAME).unlink()
-        monkeypatch.setenv("NO_PROXY", "publisher.test")
-        monkeypatch.setattr(socket, "getaddrinfo", everything_is_here)
-        assert get(f"http://publisher.test:{port}", tmp_path) == SHA
-        assert between.asked == []
-
-
-def test_tls_through_a_proxy_trusts_the_authority_that_is_named_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    context, authority = certificate(tmp_path, "publisher.test")
-    folder = tmp_path / "there"
-    folder.mkdir()
-    with publisher(context) as server, proxy(server.url) as between:
-        server.files[f"/{NAME}"] = CONTENT
-        monkeypatch.setenv("HTTPS_PROXY", between.url)
-        with pytest.raises(PublisherUnreachable) as refused:
-            get("https://publisher.test", folder)
-        assert "SSL_CERT_FILE" in refused.value.next_step
-        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-        assert get("https://publisher.test", folder) == SHA
-        assert set(between.asked) == {"CONNECT publisher.test:443"}
-
-
-def test_tls_is_not_left_by_a_redirect(server: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    context, authority = certificate(tmp_path, "publisher.test")
-    with publisher(context) as secure, proxy(secure.url) as between:
-        secure.answers = [Answer(status=302, headers={"location": f"{server.url}/{NAME}"})]
-        monkeypatch.setenv("HTTPS_PROXY", between.url)
-        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-        with pytest.raises(ArchiveMissing, match="without TLS"):
-            get("https://publisher.test", tmp_path)
-
-
-def test_a_proxy_that_cannot_be_used_is_named(
-    server: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "ftp://proxy.test")
-    with pytest.raises(PublisherUnreachable, match="proxy") as refused:
-        get(server, tmp_path)
-    assert "HTTP_PROXY" in refused.value.next_step
-
-
-def test_certificates_that_cannot_be_read_are_named(
-    server: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for certificates in (tmp_path / "nowhere", Path(__file__)):
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificates))
-        with pytest.raises(PublisherUnreachable, match="SSL_CERT_FILE"):
-            get(server, tmp_path)
-
-
-def test_a_password_in_an_address_is_not_shown() -> None:
-    assert shown_url("https://me:secret@mirror.test/a") == "https://mirror.test/a"
-
-
 def test_a_disk_that_is_full_leaves_nothing(server: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -358,13 +230,6 @@ answers = st.builds(
         max_size=2,
     ),
 )
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[httpx.Client]:
-    """One for all examples: opening one reads the system's certificates."""
-    with open_client(Timeouts(read=0.5)) as opened:
-        yield opened
 
 
 @given(script=st.lists(answers, max_size=6), wrong=st.booleans(), ranges=st.booleans())

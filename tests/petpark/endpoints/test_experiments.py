@@ -3,87 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from petpark.__main__ import app
 from petpark.endpoints import experiments
-from petpark.worker.order import Order
-from petpark.worker.purposes import dispatch
 from registry.certificates.certificate import Certificates
 from registry.channels.channel import Channel, ChannelEntry
 from registry.channels.experiment import Experiment, Experiments
-from registry.channels.experiment_rule import Arm, Evidence, Pair
 from registry.channels.promotion import PromotionService
-from registry.store.memory_store import MemoryStore
 from registry.version import Version
 from tests.petpark.conftest import Place, Run, Serve
-from tests.petpark.jobs.states import StepFunctions, opener
-from tests.petpark.worker.machine import order
-
-type Publish = Callable[..., Version]
-
-
-@pytest.fixture
-def versions(run: Run, publish: Publish) -> list[Version]:
-    """Two versions; channel `test` is at the first."""
-    both = [publish(), publish()]
-    assert run("promote", "1", "--channel", "test", "--why", "first").exit_code == 0
-    return both
-
-
-@pytest.fixture
-def begun(run: Run, place: Place, versions: list[Version]) -> Experiment:
-    """A canary of version 2 on channel `test`."""
-    said = run("experiment", "start", "2", "--channel", "test", "--mode", "canary", "--why", "x", "--least", "100")
-    assert said.exit_code == 0, said.stderr
-    head = log(place).head()
-    assert isinstance(head, Experiment)
-    return head
-
-
-def log(place: Place) -> Experiments:
-    return Experiments(place.buckets["models"], "pets", "test")
-
-
-def head(place: Place) -> int | None:
-    move = Channel(place.buckets["models"], "pets", "test").head()
-    return None if move is None else move.version
-
-
-def arm(answers: int, failures: int = 0) -> Arm:
-    return Arm(
-        answers=answers,
-        failures=failures,
-        seconds=0.01 * answers,
-        seconds_squared=0.000101 * answers,
-        confidence=0.9 * answers,
-        confidence_squared=0.82 * answers,
-    )
-
-
-def saw(begun: Experiment, champion: Arm, challenger: Arm, *, instance: str = "i-1") -> dict[str, Any]:
-    """What an endpoint's `/v1/model` says."""
-    answers = challenger.answers
-    agreed = (Pair(champion="cat", challenger="cat", photos=answers, doubt=0.2 * answers),) if answers else ()
-    evidence = Evidence(champion=champion, challenger=challenger, compared=answers, endpoints=1, pairs=agreed)
-    return {
-        "version": 1,
-        "channel": "test",
-        "instance": instance,
-        "experiment": {"number": begun.number, "digest": begun.digest, "evidence": evidence.to_dict()},
-    }
-
-
-def judge(run: Run, place: Place, url: str, *more: str) -> tuple[int, dict[str, Any]]:
-    place.urls["test"] = url
-    said = run("experiment", "judge", "--channel", "test", "--json", *more)
-    return said.exit_code, json.loads(said.stdout or said.stderr)
+from tests.petpark.endpoints.conftest import Publish, arm, head, judge, log, saw
 
 
 def test_a_start_says_who_stands_beside_whom_and_how_it_is_decided(run: Run, versions: list[Version]) -> None:
@@ -287,80 +220,3 @@ def test_an_arm_without_answers_shows_no_figure_for_its_time(run: Run, place: Pl
     shown = " ".join(run("experiment", "judge", "--channel", "test").stdout.split())
     assert "champion no answers yet, 0 failed; challenger no answers yet, 0 failed" in shown
     assert " ms" not in shown
-
-
-# judged by a job of the state machine
-
-
-@pytest.fixture
-def states() -> StepFunctions:
-    return StepFunctions()
-
-
-@pytest.fixture
-def watch(place: Place, states: StepFunctions) -> Callable[..., Result]:
-    words = ("experiment", "judge", "--channel", "test", "--watch", "--json")
-    return lambda: CliRunner().invoke(app, [*words], obj=opener(place, states))
-
-
-def worker(place: Place) -> Callable[[dict[str, Any]], None]:
-    """The state machine: its worker does what the execution's input says, at the second look."""
-
-    def work(execution: dict[str, Any]) -> None:
-        given = json.loads(execution["input"])
-        assert (given["purpose"], given["machine"]) == ("canary", "small")
-        written = order("canary", job=given["job"], max_seconds=given["max_seconds"], **given["inputs"])
-        store = place.buckets.setdefault("workspace", MemoryStore())
-        dispatch.perform(
-            Order.from_json(json.dumps(written).encode()),
-            store,
-            stop=lambda: None,
-            stack="test",
-            targets=lambda stack: place.target(stack=stack),
-            pause=lambda _seconds: None,
-        )
-        execution["status"] = "SUCCEEDED"
-
-    return work
-
-
-def test_a_job_judges_and_what_came_of_it_is_shown(
-    place: Place,
-    states: StepFunctions,
-    serve: Serve,
-    watch: Callable[..., Result],
-    begun: Experiment,
-) -> None:
-    looks = iter([arm(50), arm(90), arm(5000), arm(5000)])
-    place.urls["test"] = serve(lambda: saw(begun, arm(5000), next(looks)))
-    states.on_look = worker(place)
-    said = watch()
-    assert said.exit_code == 0, said.output
-    told = json.loads(said.stdout)
-    assert (told["conclusion"]["outcome"], told["conclusion"]["evidence"]["challenger"]["answers"]) == (
-        "promoted",
-        5000,
-    )
-    head = Channel(place.buckets["models"], "pets", "test").head()
-    assert head is not None
-    assert head.version == 2
-    (name,) = (arn.rpartition(":")[2] for arn in states.executions)
-    assert name.startswith("canary-")
-
-
-def test_ctrl_c_leaves_the_job_judging(
-    place: Place,
-    states: StepFunctions,
-    serve: Serve,
-    watch: Callable[..., Result],
-    begun: Experiment,
-) -> None:
-    def interrupt(_execution: dict[str, Any]) -> None:
-        raise KeyboardInterrupt
-
-    place.urls["test"] = serve(saw(begun, arm(50), arm(50)))
-    states.on_look = interrupt
-    said = watch()
-    assert said.exit_code == 130
-    assert "continues to judge" in json.loads(said.stdout)["error"]["message"]
-    assert [each["status"] for each in states.executions.values()] == ["RUNNING"]

@@ -2,72 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 
 from petpark.errors import (
-    JobCancelled,
     JobFailed,
-    JobFinished,
-    ReasonMissing,
     TooManyInstances,
 )
-from petpark.jobs import execution_events, executions, job_logs, submission
-from petpark.jobs.cancellation import cancel
-from petpark.jobs.job_summaries import Stage, summary
+from petpark.jobs import submission
+from petpark.jobs.job_summaries import Stage
 from petpark.jobs.submission import EpochFinished, ProgressReported, Skipped
 from petpark.targets.target import USUAL_RECIPE
-from registry.layout.jobs import JOB_TAG, JOBS, boot_log_key, epoch_key, job_result_key, job_spec_key, progress_key
-from registry.store.memory_store import MemoryStore
+from registry.layout.jobs import JOBS, boot_log_key, epoch_key, job_spec_key, progress_key
 from registry.store.object_store import ObjectStore
-from tests.petpark.conftest import ACCOUNT, FakeTarget, Place, Run
-from training.errors import JobMissing, SpecMalformed
+from tests.petpark.conftest import FakeTarget, Run
+from tests.petpark.jobs.conftest import ALICE, BOB, DATASET, epoch, finish, launched
+from training.errors import SpecMalformed
 from training.hyper_parameters import FOR_FEW_PHOTOS, FOR_TRANSFER, HyperParameters
-from training.job import STAGES, EpochRecord, JobResult, JobSpec, ProgressRecord, find_result
-from training.jobs.logs import Log
-
-DATASET = "d" * 64
-ALICE = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/alice"
-BOB = f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/bob"
-
-
-@pytest.fixture
-def target(place: Place, ec2: Any) -> FakeTarget:
-    return place.target()
-
-
-@pytest.fixture
-def workspace(place: Place) -> ObjectStore:
-    return place.buckets.setdefault("workspace", MemoryStore())
-
-
-@pytest.fixture
-def job(target: FakeTarget) -> str:
-    return submission.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB))
-
-
-def epoch(number: int, of: int = 3) -> EpochRecord:
-    return EpochRecord(
-        epoch=number, of=of, train_loss=0.5, loss=0.4, accuracy=0.8 + number / 100, learning_rate=0.001, seconds=2.0
-    )
-
-
-def finish(workspace: ObjectStore, job: str, **changes: Any) -> None:
-    usual: dict[str, Any] = {"job": job, "status": "succeeded", "version": 1, "digest": "sha256:x"}
-    result = JobResult(**{**usual, **changes})
-    workspace.create(job_result_key(job), result.to_json())
-
-
-def launched(ec2: Any, job: str, instances: int = 1) -> list[str]:
-    """Instances that work on a job, as the state machine launches them."""
-    tags = [{"ResourceType": "instance", "Tags": [{"Key": JOB_TAG, "Value": job}]}]
-    made = ec2.run_instances(ImageId="ami-12c6146b", MinCount=instances, MaxCount=instances, TagSpecifications=tags)
-    return [machine["InstanceId"] for machine in sorted(made["Instances"], key=lambda each: each["AmiLaunchIndex"])]
+from training.job import STAGES, EpochRecord, JobResult, JobSpec, ProgressRecord
 
 
 def test_a_job_is_planned_from_the_stacks_code_and_the_settings(target: FakeTarget) -> None:
@@ -265,112 +220,3 @@ def test_an_id_that_others_begin_with_is_itself(target: FakeTarget, workspace: O
     workspace.create(job_spec_key(f"{job}-000001"), workspace.get(job_spec_key(job)))
     assert submission.resolve(target, job) == job
     assert submission.resolve(target, f"{job}-0") == f"{job}-000001"
-
-
-def test_a_job_that_is_cancelled_ends_its_instances_and_says_who_and_why(
-    run: Run, place: Place, ec2: Any, workspace: ObjectStore
-) -> None:
-    place.exported["test"]["training"] = {**place.exported["test"]["training"], "instances": 2.0}
-    target = place.target()
-    job = submission.submit(target, submission.plan(target, DATASET, [], seed=0, instances=2))
-    first, _ = launched(ec2, job, 2)
-    assert summary(target, job).instance_id == first
-    (other,) = launched(ec2, submission.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB)))
-    output = json.loads(run("jobs", "cancel", job[:-1], "--why", "wrong dataset", "--json").stdout)
-    assert (output["job"], output["by"], output["why"]) == (job, ALICE, "wrong dataset")
-    assert first in output["instances"]
-    assert len(output["instances"]) == 2
-    states = {
-        machine["InstanceId"]: machine["State"]["Name"]
-        for entry in ec2.describe_instances()["Reservations"]
-        for machine in entry["Instances"]
-    }
-    assert {states[each] for each in output["instances"]} <= {"shutting-down", "terminated"}
-    assert states[other] in {"pending", "running"}
-    assert summary(target, job).stage is Stage.CANCELLED
-    result = find_result(workspace, job)
-    assert result is not None
-    with pytest.raises(JobCancelled, match=r"alice cancelled job .*: wrong dataset"):
-        submission.finished(job, result)
-    with pytest.raises(JobFinished):
-        executions.start_training(target, job)
-
-
-def test_cancelling_again_ends_what_was_left_and_keeps_the_first_reason(target: FakeTarget, ec2: Any, job: str) -> None:
-    assert cancel(target, job, why="first").instances == ()
-    (late,) = launched(ec2, job)
-    again = cancel(target, job, why="second")
-    assert (again.why, again.instances) == ("first", (late,))
-
-
-def test_what_has_ended_is_unknown_or_lacks_a_reason_is_not_cancelled(
-    target: FakeTarget, workspace: ObjectStore, job: str
-) -> None:
-    with pytest.raises(ReasonMissing):
-        cancel(target, job, why=" ")
-    with pytest.raises(JobMissing):
-        cancel(target, "nothing", why="wrong")
-    finish(workspace, job)
-    with pytest.raises(JobFinished, match="version 1"):
-        cancel(target, job, why="too late")
-
-
-@pytest.fixture
-def logs(target: FakeTarget, ec2: Any) -> Any:
-    client: Any = boto3.client("logs", region_name="eu-west-1")
-    client.create_log_group(logGroupName=target.outputs.training.log_group)
-    yield client
-    client.delete_log_group(logGroupName=target.outputs.training.log_group)
-
-
-def test_what_a_job_said_is_printed_with_what_its_instances_said(
-    run: Run, target: FakeTarget, workspace: ObjectStore, logs: Any, job: str
-) -> None:
-    assert run("jobs", "logs", job).stderr.startswith("LogMissing: ")
-    log = Log(job, group=target.outputs.training.log_group, client=logs)
-    log.report("epoch", {"epoch": 1, "loss": 0.25, "usage": {"cpu": 0.5}})
-    log.report("failed\x1b[2J", {"message": None})
-    workspace.create(boot_log_key(job, "i-1"), b"no space left")
-    result = run("jobs", "logs", job[:-1])
-    assert "epoch: epoch 1, loss 0.25, usage (cpu 0.5)" in result.stdout
-    assert "no space left" in result.stdout
-    assert "\x1b" not in result.stdout
-    output = json.loads(run("jobs", "logs", job, "--json").stdout)
-    assert [line["event"] for line in output["log"]] == ["epoch", "failed\x1b[2J"]
-    assert output["boot_logs"][0]["lines"] == ["no space left"]
-
-
-def test_a_log_is_followed_until_no_execution_runs_the_job(
-    place: Place, target: FakeTarget, workspace: ObjectStore, logs: Any, job: str
-) -> None:
-    execution = executions.start_training(target, job)
-    log = Log(job, group=target.outputs.training.log_group, client=logs)
-
-    def later() -> None:
-        log.report("epoch", {"epoch": 2})
-        place.states.executions[execution.arn]["status"] = "SUCCEEDED"
-
-    steps = iter([lambda: log.report("epoch", {"epoch": 1}), later])
-    waited: list[float] = []
-
-    def pause(seconds: float) -> None:
-        waited.append(seconds)
-        next(steps, lambda: None)()
-        assert len(waited) < 10, "followed on, although the job has ended"
-
-    lines = [str(line.facts.get("epoch")) for line in job_logs.read(target, job, follow=True, pause=pause)]
-    assert lines == ["1", "2"]
-
-
-def test_who_stops_watching_is_told_that_the_job_runs_on_and_how_to_stop_it(
-    run: Run, target: FakeTarget, ec2: Any, job: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(_seconds: float) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(execution_events, "follow", functools.partial(execution_events.follow, pause=interrupt))
-    ended = run("train", "--resume", job, "--watch")
-    assert ended.exit_code == 130
-    assert f"Job {job} continues" in ended.stderr
-    assert f"petpark train --resume {job} --watch" in ended.stderr
-    assert f"petpark jobs cancel {job} --why" in ended.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,24 +13,12 @@ import pytest
 
 from petpark.models import decisions, model_versions
 from registry.certificates.certificate import Certificates
-from registry.channel_policy import STRICT, ChannelPolicy
+from registry.channel_policy import STRICT
 from registry.channels.channel import Channel
 from registry.encoding import parse_time
-from registry.errors import NotCertified, SelfCertified
-from registry.version import Version
+from registry.errors import NotCertified
 from tests.petpark.conftest import ACCOUNT, Place, Run
-
-type Publish = Callable[..., Version]
-
-
-def certify(run: Run, version: int, decision: str = "certified") -> None:
-    assert run("certify", str(version), "--decision", decision, "--note", "looked").exit_code == 0
-
-
-def declare(place: Place, channel: str, **changes: object) -> None:
-    """Let every stack export this rule for `channel`; what is not said is as strict as can be."""
-    for exported in place.exported.values():
-        exported["channels"][channel] = {**ChannelPolicy().to_dict(), **changes}
+from tests.petpark.models.decisions import Publish, certify, declare
 
 
 def test_prod_takes_a_version_only_after_somebody_signed_for_it(run: Run, publish: Publish) -> None:
@@ -236,40 +223,6 @@ def test_without_a_report_there_is_nothing_to_sign(run: Run, publish: Publish, o
     assert (said.exit_code, said.stderr.startswith("ReportMissing: ")) == (1, True)
 
 
-def test_who_trained_a_version_does_not_sign_for_it_not_even_in_another_session(publish: Publish, place: Place) -> None:
-    publish(trained_by=f"arn:aws:sts::{ACCOUNT}:assumed-role/certifier/somebody-else")
-    with pytest.raises(SelfCertified):
-        decisions.certify(place.target(), 1, decision="certified", note="mine is good")
-
-
-def test_who_asked_for_a_training_does_not_sign_for_its_version(run: Run, publish: Publish) -> None:
-    publish(requested_by=f"arn:aws:sts::{ACCOUNT}:assumed-role/publisher/vera")
-    for decision in ("certified", "refused"):
-        said = run("certify", "1", "--decision", decision, "--note", "mine")
-        assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "SelfCertified")
-    certify(run, 1, "revoked")
-
-
-def test_prod_is_moved_by_somebody_else_than_who_certified(run: Run, publish: Publish, place: Place) -> None:
-    publish()
-    certify(run, 1)
-    place.people["promoter"] = "vera"
-    said = run("promote", "1", "--channel", "prod", "--why", "x")
-    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "SamePerson")
-    assert "Next: Ask another person to promote it." in said.stderr
-    assert run("promote", "1", "--channel", "test", "--why", "x").exit_code == 0
-    place.people["promoter"] = "mia"
-    assert run("promote", "1", "--channel", "prod", "--why", "x").exit_code == 0
-
-
-def test_a_channel_with_movers_is_moved_by_nobody_else(run: Run, publish: Publish, place: Place) -> None:
-    publish()
-    declare(place, "test", certificate=False, two_people=False, movers=["rosa"])
-    said = run("promote", "1", "--channel", "test", "--why", "x")
-    assert (said.exit_code, said.stderr.partition(":")[0]) == (1, "MoverRefused")
-    assert "rosa" in said.stderr
-
-
 def test_a_channel_with_a_metric_takes_no_worse_version(run: Run, publish: Publish, place: Place) -> None:
     publish()
     publish()
@@ -346,19 +299,6 @@ def test_a_roll_back_says_why_what_comes_back_had_left_and_a_second_one_does_not
     assert (told["version"], told["left"]["why"]) == (1, "misses cats")
 
 
-def test_a_certificate_says_who_may_go_on_with_it(run: Run, publish: Publish, place: Place) -> None:
-    publish()
-    words = ("certify", "1", "--decision", "certified", "--note", "x")
-    assert "next, for prod  every promoter except vera may promote it" in run(*words).stdout
-    declare(place, "prod", movers=["vera", "mia"])
-    assert "next, for prod  mia may promote it" in run(*words).stdout
-    told = json.loads(run(*words, "--json").stdout)["may_promote"]
-    assert told == [{"channel": "prod", "but": "vera", "movers": ["mia"]}]
-    declare(place, "prod", movers=["vera"])
-    assert "no person may promote it" in run(*words).stdout
-    assert "next" not in run("certify", "1", "--decision", "refused", "--note", "x").stdout
-
-
 def test_a_revocation_needs_no_report(run: Run, publish: Publish) -> None:
     publish(report=False)
     told = json.loads(run("certify", "1", "--decision", "revoked", "--note", "dangerous", "--json").stdout)
@@ -374,15 +314,6 @@ def test_a_certificate_ends(publish: Publish, place: Place) -> None:
     with pytest.raises(NotCertified, match="expired"):
         promote(clock=lambda: datetime(2026, 2, 1, tzinfo=UTC))
     promote(clock=lambda: datetime(2026, 1, 30, tzinfo=UTC))
-
-
-def test_every_decision_is_taken_in_the_role_that_is_made_for_it(publish: Publish, place: Place) -> None:
-    publish()
-    certifying, promoting = place.target(), place.target()
-    decisions.certify(certifying, 1, decision="certified", note="x")
-    decisions.promote(promoting, 1, channel="prod", why="x")
-    assert set(certifying.acted) == {"certifier"}
-    assert set(promoting.acted) == {"promoter"}
 
 
 def test_a_refusal_and_a_revocation_hold_for_good(run: Run, publish: Publish) -> None:

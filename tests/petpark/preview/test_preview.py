@@ -5,79 +5,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pulumi.runtime import rpc
 from typer.testing import CliRunner, Result
 
 from infra.configuration import prices
-from infra.rules.preview import PLACEHOLDERS
 from petpark.__main__ import app
 from petpark.errors import FileInTheWay, PreviewUnreadable, PulumiFailed
 from petpark.preview import make, rules, saved
-from petpark.preview.plan import Checked, Op, Violation, is_stack
-from petpark.preview.pulumi_json import SECRET, UNKNOWN, read_plan
+from petpark.preview.plan import Checked, Violation, is_stack
+from petpark.preview.pulumi_json import read_plan
 from petpark.preview.recorded import export, states
 from petpark.preview.recorded.record import StackRecord
 from petpark.targets import pulumi_cli
-from tests import pulumi_stand_in
-
-URN = "urn:pulumi:test::petpark::petpark:infra:ModelStore$aws:s3/bucket:Bucket::models-store-bucket"
-
-
-def step(op: str, urn: str = URN, **more: Any) -> dict[str, Any]:
-    return {"op": op, "urn": urn, **more}
-
-
-def inputs(**values: Any) -> dict[str, Any]:
-    return {"inputs": values, "protect": True}
-
-
-REPLACED = [
-    step(
-        op,
-        oldState=inputs(bucket="a", tags={"x": "1"}),
-        newState=inputs(bucket="b", tags={"x": "1"}),
-        replaceReasons=["bucket"],
-    )
-    for op in ("create-replacement", "replace", "delete-replaced")
-]
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """A checkout in which the CLI previews these steps, and `petpark preview` in it."""
-    (tmp_path / "Pulumi.yaml").write_text("name: petpark\nruntime: python\n")
-    for stack in ("test", "prod"):
-        shutil.copy(pulumi_stand_in.REPOSITORY / f"Pulumi.{stack}.yaml", tmp_path)
-    home = tmp_path.parent / f"{tmp_path.name}-home"
-    pulumi = pulumi_stand_in.install(home / "bin")
-    script = home / "script.json"
-    for name, value in {
-        "PATH": f"{pulumi.parent}:/usr/bin:/bin",
-        "PULUMI_HOME": str(home / "pulumi"),
-        "PULUMI_BACKEND_URL": (home / "backend").as_uri(),
-        "PULUMI_CONFIG_PASSPHRASE": "x",
-        pulumi_stand_in.SCRIPT: str(script),
-    }.items():
-        monkeypatch.setenv(name, value)
-    (home / "backend").mkdir()
-    monkeypatch.chdir(tmp_path)
-    script.write_text("{}")
-    subprocess.run([pulumi, "stack", "init", "test"], check=True, capture_output=True)
-
-    def run(*words: str, steps: list[Any] | None = None, errors: tuple[str, ...] = ()) -> Result:
-        script.write_text(json.dumps({"preview": {"steps": steps or [], "errors": errors}}))
-        return CliRunner().invoke(app, ["preview", *words])
-
-    return run
+from tests.petpark.preview.conftest import REPLACED, URN, commit, inputs, step
 
 
 def test_the_page_names_what_is_lost_and_what_forces_it(project: Callable[..., Result]) -> None:
@@ -87,84 +31,6 @@ def test_the_page_names_what_is_lost_and_what_forces_it(project: Callable[..., R
     assert "It is protected: `up` refuses this." in found.output
     assert "`bucket`: `a` → `b` **(forces a replacement)**" in found.output
     assert "tags" not in found.output
-
-
-def commit(message: str = "x") -> None:
-    """Commit the checkout's files."""
-    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x", "commit", "-qm", message]):
-        subprocess.run(["git", *words], check=True)
-
-
-def reviewed(project: Callable[..., Result], *words: str) -> str:
-    """What the page of these steps is bound to."""
-    commit()
-    return json.loads(project("--json", *words, steps=REPLACED).output)["bindings"]["test"]
-
-
-def test_what_was_reviewed_is_accepted_as_text_and_as_a_file_until_anything_moves(
-    project: Callable[..., Result], tmp_path: Path
-) -> None:
-    plan = str(tmp_path.parent / f"{tmp_path.name}-plan.json")
-    binding = reviewed(project, "--save", plan)
-    assert f"--expect {binding}`" in project(steps=REPLACED).output
-    for text in (binding, binding.upper().replace("NONE", "none"), plan):
-        assert project("--expect", text, steps=REPLACED[::-1]).exit_code == 0
-
-
-def test_only_a_page_that_can_be_bound_says_what_to_expect(project: Callable[..., Result], tmp_path: Path) -> None:
-    assert "no `up` can be bound to it" in project(steps=REPLACED).output
-    plan = str(tmp_path.parent / f"{tmp_path.name}-plan.json")
-    binding = reviewed(project, "--save", plan)
-    assert f"--stack test --expect {binding}`" in project("--plan", plan).output
-    assert "no `up` can be bound to it" in project("--plan", plan, "--untrusted").output
-
-
-def test_a_plan_that_moved_is_refused(project: Callable[..., Result]) -> None:
-    moved = project("--expect", reviewed(project), steps=[step("delete", oldState=inputs(bucket="a"))])
-    assert moved.exit_code == 1
-    assert "this is not what was reviewed: the plan is" in moved.stderr
-    assert "the state is" not in moved.stderr
-    assert "tree is" not in moved.stderr
-
-
-def test_a_program_that_moved_is_refused_though_its_plan_is_the_same(
-    project: Callable[..., Result], tmp_path: Path
-) -> None:
-    binding = reviewed(project)
-    (tmp_path / "more.txt").write_text("x")
-    commit("the same plan by other code")
-    moved = project("--expect", binding, steps=REPLACED)
-    assert moved.exit_code == 1
-    assert "reviewed: the program's tree is" in moved.stderr
-    assert "the state is" not in moved.stderr
-
-
-def test_a_merge_of_the_reviewed_files_is_the_same_program(project: Callable[..., Result]) -> None:
-    binding = reviewed(project)
-    words = ["-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "merged"]
-    subprocess.run(["git", *words], check=True)
-    assert project("--expect", binding, steps=REPLACED).exit_code == 0
-
-
-def test_a_state_that_moved_is_refused_though_the_plan_is_the_same(project: Callable[..., Result]) -> None:
-    binding = reviewed(project)
-    subprocess.run(["pulumi", "up", "--yes", "--skip-preview", "--stack", "test"], check=True, capture_output=True)
-    moved = project("--expect", binding, steps=REPLACED)
-    assert moved.exit_code == 1
-    assert "reviewed: the state is 1, reviewed was none." in " ".join(moved.stderr.split())
-
-
-def test_nothing_is_bound_to_files_that_are_in_no_commit(project: Callable[..., Result], tmp_path: Path) -> None:
-    binding = reviewed(project)
-    settings = tmp_path / "Pulumi.test.yaml"
-    settings.write_text(f"{settings.read_text()}\n# a note\n")
-    moved = project("--expect", binding, steps=REPLACED)
-    assert moved.exit_code == 1
-    assert re.search(r"tree is [0-9a-f]{40}\+,", " ".join(moved.stderr.split()))
-    assert "--expect" not in project("--save", "plan.json", steps=REPLACED).output
-    refused = project("--expect", "plan.json", steps=REPLACED)
-    assert refused.exit_code == 2
-    assert "a clean checkout" in refused.output
 
 
 def test_plans_of_both_stacks_stand_on_one_page(project: Callable[..., Result], tmp_path: Path) -> None:
@@ -211,60 +77,6 @@ def test_errors_of_the_program_stand_on_the_page(project: Callable[..., Result])
     found = project(errors=("the program failed: no such setting",))
     assert found.exit_code == 0
     assert "the program failed: no such setting" in found.output
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "[]", "null", "[" * 100_000, '{"steps": 1}', '{"steps": [{}]}', '{"steps": [{"op": "create"}]}'),
-        '{"steps": [{"op": "create", "urn": "x"}]}',
-        json.dumps({"steps": [step("create", newState=inputs(bucket="\ud800"))]}),
-    ],
-)
-def test_what_is_not_a_preview_is_refused(text: str) -> None:
-    with pytest.raises(PreviewUnreadable, match="not what `pulumi preview --json` prints"):
-        read_plan(text, stack="test")
-
-
-def test_a_step_that_is_not_known_is_refused_and_not_passed_over() -> None:
-    with pytest.raises(PreviewUnreadable, match="'vanish'"):
-        read_plan(json.dumps({"steps": [step("vanish")]}), stack="test")
-
-
-def test_a_value_that_is_not_known_yet_is_said_to_be_so() -> None:
-    text = json.dumps({"steps": [step("create", newState=inputs(bucket=rpc.UNKNOWN))]})
-    (change,) = read_plan(text, stack="test").changes
-    assert change.properties[0].after == UNKNOWN
-
-
-def test_a_wrapped_secret_shows_nothing() -> None:
-    wrapped = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:abc"}
-    text = json.dumps({"steps": [step("create", newState=inputs(bucket=wrapped))]})
-    (change,) = read_plan(text, stack="test").changes
-    assert change.properties[0].after == SECRET
-
-
-def test_an_asset_is_its_path_and_hash_and_not_a_secret() -> None:
-    asset = {"4dabf18193072939515e22adb298388d": "c44067f5952c0a294b673a41bacd8c17", "path": "a.txt"}
-    text = json.dumps(
-        {
-            "steps": [
-                step(
-                    "update",
-                    oldState=inputs(source={**asset, "hash": "1"}),
-                    newState=inputs(source={**asset, "hash": "2"}),
-                )
-            ]
-        }
-    )
-    (change,) = read_plan(text, stack="test").changes
-    assert [(each.path, each.before, each.after) for each in change.properties] == [("source.hash", "1", "2")]
-
-
-def test_an_import_in_place_of_a_deleted_resource_is_a_replacement() -> None:
-    steps = [step("import", newState=inputs(bucket="b")), step("delete", oldState=inputs(bucket="a"))]
-    (change,) = read_plan(json.dumps({"steps": steps}), stack="test").changes
-    assert change.op is Op.REPLACE
 
 
 @pytest.mark.parametrize(
@@ -330,11 +142,6 @@ def test_what_no_stack_is_called_is_refused(project: Callable[..., Result], name
     assert "is not a stack name" in " ".join(found.output.split())
 
 
-@pytest.mark.parametrize("printed", ["", "warning: an old plugin\n", "[warn] an old plugin\n"])
-def test_a_warning_before_the_json_of_pulumi_does_no_harm(printed: str) -> None:
-    assert read_plan(pulumi_cli.json_part(f'{printed}{{"steps": []}}'), stack="test").changes == ()
-
-
 @pytest.mark.slow  # starts a process
 @pytest.mark.parametrize("printed", ["no JSON", "[1]", '{"a": 1}', "["])
 def test_a_history_or_outputs_in_no_known_form_are_named(
@@ -349,14 +156,6 @@ def test_a_history_or_outputs_in_no_known_form_are_named(
     if "1" not in printed:
         with pytest.raises(PulumiFailed, match="stack output"):
             pulumi_cli.outputs("test", tmp_path)
-
-
-@pytest.mark.slow  # starts a process
-def test_what_pulumi_prints_is_read_whatever_its_encoding(tmp_path: Path) -> None:
-    program = tmp_path / "pulumi"
-    program.write_text('#!/bin/sh\nprintf \'{"a": "\\377"}\'\n')
-    program.chmod(0o755)
-    assert json.loads(pulumi_cli.run(program, "x", cwd=tmp_path, timeout=30)) == {"a": "\ufffd"}
 
 
 @pytest.mark.parametrize("part", ["", "0" * 64, f"{'0' * 64}:{'0' * 40}", f"{'0' * 64}:{'0' * 40}:unknown", "no.json"])
@@ -424,15 +223,6 @@ def test_a_machine_without_git_says_so(project: Callable[..., Result], monkeypat
     assert "commit `unknown`, tree `unknown`" in project("--pulumi-json", "p.json").output
 
 
-@given(st.permutations(REPLACED), st.lists(st.sampled_from(["same", "read", "refresh"]), max_size=3))
-def test_steps_in_any_order_come_to_the_same_plan(steps: list[Any], more: list[str]) -> None:
-    plan = read_plan(json.dumps({"steps": steps}), stack="test")
-    others = [step(op, urn=f"{URN}{number}") for number, op in enumerate(more)]
-    same = read_plan(json.dumps({"steps": [*others, *steps]}), stack="test")
-    assert plan.digest == same.digest
-    assert (plan.unchanged, same.unchanged) == (0, len(more))
-
-
 def open_to_all() -> dict[str, Any]:
     kind = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
     urn = f"urn:pulumi:test::petpark::petpark:infra:InstanceEndpoint${kind}::endpoint-clients"
@@ -483,13 +273,6 @@ def test_a_saved_plan_keeps_the_version_of_the_state_that_it_was_made_from(
     file = tmp_path / "plan.json"
     assert "- state `none`" in project("--save", str(file), steps=REPLACED).output
     assert "- state `none`" in project("--plan", str(file)).output
-
-
-@pytest.mark.parametrize("placeholder", sorted(PLACEHOLDERS))
-def test_no_placeholder_of_pulumi_reaches_the_page(placeholder: str) -> None:
-    text = json.dumps({"steps": [step("create", newState=inputs(bucket=placeholder))]})
-    (change,) = read_plan(text, stack="test").changes
-    assert change.properties[0].after == UNKNOWN
 
 
 def test_the_cli_exports_the_state_and_the_version_of_it(project: Callable[..., Result], tmp_path: Path) -> None:

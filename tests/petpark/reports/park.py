@@ -127,67 +127,73 @@ def thumbnail(colour: str) -> bytes:
     return out.getvalue()
 
 
+def _hours(start: datetime, first: int, count: int) -> tuple[datetime, datetime]:
+    return start + timedelta(hours=first), start + timedelta(hours=first + count)
+
+
+def _camera(name: str, start: datetime, days: int, *, night: int | None, labels: bool) -> CameraMonitored:
+    windows: list[TestedWindow] = []
+    for first in range(0, days * 24, 6):
+        begin, stop = _hours(start, first, 6)
+        bad = night is not None and night <= first < night + 30
+        rejected = tuple(
+            Rejected(test=test, p_value=1e-7, sentence=f"the {test} are different from those of validation photos")
+            for test in ("inputs", "strangeness", "embeddings", "classifier")
+            if bad
+        )
+        accuracy = Share(value=0.97 - (first % 5) / 200, interval=(0.93, 0.99), photos=80)
+        estimate = Unknown(why=Why.NO_ESTIMATE) if bad and first % 12 else accuracy
+        windows.append(
+            TestedWindow(
+                version=11 if first < 150 else 12,
+                start=begin,
+                end=stop,
+                photos=80 + first % 7,
+                rejected=rejected,
+                estimate=estimate,
+            )
+        )
+    traffic = [
+        Traffic(
+            start=_hours(start, n, 1)[0],
+            end=_hours(start, n, 1)[1],
+            photos=(n * 7) % 23 if 6 < n % 24 < 21 else 2,
+        )
+        for n in range(days * 24)
+    ]
+    weeks = [
+        TrueAccuracy(
+            start=_hours(start, 168 * n, 168)[0],
+            end=_hours(start, 168 * n, 168)[1],
+            accuracy=Share(value=0.95 + n / 100, interval=(0.9, 0.99), photos=60),
+        )
+        for n in range(days // 7)
+    ]
+    alarm = () if night is None else (_hours(start, night, 30),)
+    colours = ("black", "navy", "gray")
+    return CameraMonitored(
+        name=name,
+        traffic=tuple(traffic),
+        windows=tuple(windows),
+        alarms=alarm,
+        strange=()
+        if night is None
+        else tuple(
+            StrangePhoto(
+                id=f"{n}f1d0c7a9b3e4c5d8e6f7a8b9c0d1e2f",
+                start=_hours(start, night, 6)[0],
+                end=_hours(start, night, 6)[1],
+                thumbnail=thumbnail(colours[n]) if n < 3 else None,
+            )
+            for n in range(4)
+        ),
+        labelled=tuple(weeks) if labels else (),
+    )
+
+
 def monitored(days: int = 14) -> MonitoringFacts:
     end = datetime(2026, 11, 30, 12, tzinfo=UTC)
     start = end - timedelta(days=days)
-
-    def hours(first: int, count: int) -> tuple[datetime, datetime]:
-        return start + timedelta(hours=first), start + timedelta(hours=first + count)
-
-    def camera(name: str, night: int | None, labels: bool) -> CameraMonitored:
-        windows: list[TestedWindow] = []
-        for first in range(0, days * 24, 6):
-            begin, stop = hours(first, 6)
-            bad = night is not None and night <= first < night + 30
-            rejected = tuple(
-                Rejected(test=test, p_value=1e-7, sentence=f"the {test} are different from those of validation photos")
-                for test in ("inputs", "strangeness", "embeddings", "classifier")
-                if bad
-            )
-            accuracy = Share(value=0.97 - (first % 5) / 200, interval=(0.93, 0.99), photos=80)
-            estimate = Unknown(why=Why.NO_ESTIMATE) if bad and first % 12 else accuracy
-            windows.append(
-                TestedWindow(
-                    version=11 if first < 150 else 12,
-                    start=begin,
-                    end=stop,
-                    photos=80 + first % 7,
-                    rejected=rejected,
-                    estimate=estimate,
-                )
-            )
-        traffic = [
-            Traffic(start=hours(n, 1)[0], end=hours(n, 1)[1], photos=(n * 7) % 23 if 6 < n % 24 < 21 else 2)
-            for n in range(days * 24)
-        ]
-        weeks = [
-            TrueAccuracy(
-                start=hours(168 * n, 168)[0],
-                end=hours(168 * n, 168)[1],
-                accuracy=Share(value=0.95 + n / 100, interval=(0.9, 0.99), photos=60),
-            )
-            for n in range(days // 7)
-        ]
-        alarm = () if night is None else (hours(night, 30),)
-        colours = ("black", "navy", "gray")
-        return CameraMonitored(
-            name=name,
-            traffic=tuple(traffic),
-            windows=tuple(windows),
-            alarms=alarm,
-            strange=()
-            if night is None
-            else tuple(
-                StrangePhoto(
-                    id=f"{n}f1d0c7a9b3e4c5d8e6f7a8b9c0d1e2f",
-                    start=hours(night, 6)[0],
-                    end=hours(night, 6)[1],
-                    thumbnail=thumbnail(colours[n]) if n < 3 else None,
-                )
-                for n in range(4)
-            ),
-            labelled=tuple(weeks) if labels else (),
-        )
 
     quiet = CameraMonitored(
         name="pond",
@@ -204,11 +210,15 @@ def monitored(days: int = 14) -> MonitoringFacts:
         end=end,
         written_at=end + timedelta(minutes=4),
         zone=MADRID,
-        cameras=(camera("gate", None, labels=True), camera("meadow", 200, labels=False), quiet),
+        cameras=(
+            _camera("gate", start, days, night=None, labels=True),
+            _camera("meadow", start, days, night=200, labels=False),
+            quiet,
+        ),
         serving=(
-            Serving(version=11, start=start, end=hours(150, 1)[0], by=MIA),
-            Serving(version=12, start=hours(150, 1)[0], end=hours(290, 1)[0], by=MIA),
-            Serving(version=11, start=hours(290, 1)[0], end=end, by=MIA, rollback=True),
+            Serving(version=11, start=start, end=_hours(start, 150, 1)[0], by=MIA),
+            Serving(version=12, start=_hours(start, 150, 1)[0], end=_hours(start, 290, 1)[0], by=MIA),
+            Serving(version=11, start=_hours(start, 290, 1)[0], end=end, by=MIA, rollback=True),
         ),
         labelled=(TrueAccuracy(start=start, end=end, accuracy=Share(value=0.96, interval=(0.94, 0.98), photos=240)),),
         last_run=end,

@@ -1,16 +1,16 @@
 """The rule of the channels that ask for certificates."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from registry.certificates.certificate import Certificates, Decision
-from registry.channel_policy import STRICT, ChannelPolicy
+from registry.certificates.certificate import Decision
+from registry.channel_policy import STRICT
 from registry.channels.channel import Channel
-from registry.channels.promotion import PromotionService, certify
+from registry.channels.promotion import certify
 from registry.errors import (
     ChannelMoved,
     DecidedAfterMove,
@@ -18,75 +18,13 @@ from registry.errors import (
     GatesFailed,
     GatesNotNamed,
     MetricBelow,
-    MoverRefused,
     NotCertified,
     ReasonMissing,
     RolledBackBefore,
-    SamePerson,
-    SelfCertified,
     VersionMissing,
 )
-from registry.store.object_store import ObjectStore
 from registry.version import StoredFile, Version
-from registry.versions.catalog import Catalog
-from tests.registry.memory_keys import MemorySigner, MemoryVerifier
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SIGNER = MemorySigner()
-OPEN = ChannelPolicy(certificate=False, two_people=False, gates=False)
-PASSED = {"gate_accuracy": 1.0}
-
-
-class Park:
-    """Two versions, channel prod, and somebody who may certify."""
-
-    def __init__(self, store: ObjectStore, files: dict[str, Path]) -> None:
-        self.catalog = Catalog(store, "pets")
-        self.prod = Channel(store, "pets", "prod")
-        self.certificates = Certificates(store, "pets", clock=lambda: NOW)
-        for run in ("r-1", "r-2"):
-            self.catalog.publish(files, labels=["cat", "dog"], metrics=PASSED, lineage={"run": run})
-
-    def decide(self, number: int, decision: Decision = "certified") -> None:
-        self.certificates.sign(
-            self.catalog.version(number),
-            decision=decision,
-            signer=SIGNER,
-            by="vera",
-            report_sha256=None,
-            expires_at=NOW + timedelta(days=1),
-            note="x",
-        )
-
-    def desk(self, policy: ChannelPolicy) -> PromotionService:
-        return PromotionService(
-            catalog=self.catalog,
-            channel=self.prod,
-            certificates=self.certificates,
-            policy=policy,
-            verifier=MemoryVerifier(SIGNER),
-        )
-
-    def promote(
-        self,
-        number: int,
-        *,
-        policy: ChannelPolicy = STRICT,
-        by: str = "mia",
-        expected: int | None = None,
-        now: datetime = NOW,
-    ) -> int:
-        return self.desk(policy).promote(number, by=by, why="better", expected=expected, now=now).version
-
-    def roll_back(
-        self, *, policy: ChannelPolicy = STRICT, by: str = "mia", to: int | None = None, again: bool = False
-    ) -> int:
-        return self.desk(policy).roll_back(by=by, why="worse", to=to, again=again, now=NOW).version
-
-
-@pytest.fixture
-def park(store: ObjectStore, files: dict[str, Path]) -> Park:
-    return Park(store, files)
+from tests.registry.channels.conftest import MIA, NOW, OPEN, SIGNER, VERA, Park
 
 
 def test_prod_moves_to_a_certified_version_only(park: Park) -> None:
@@ -190,78 +128,6 @@ def test_a_roll_back_to_replaced_bytes_is_refused(park: Park) -> None:
         park.roll_back(policy=OPEN)
 
 
-# --- people ---
-
-ANA = "arn:aws:sts::1:assumed-role/publisher/ana"
-VERA = "arn:aws:sts::1:assumed-role/certifier/vera"
-MIA = "arn:aws:sts::1:assumed-role/promoter/mia"
-MACHINE = "arn:aws:sts::1:assumed-role/training/i-0123"
-
-
-def sign(park: Park, number: int, *, by: str, decision: Decision = "certified") -> None:
-    certify(
-        park.certificates, park.catalog.version(number),
-        decision=decision, signer=SIGNER, by=by, report_sha256=None, expires_at=NOW + timedelta(days=1), note="x",
-    )  # fmt: skip
-
-
-@pytest.fixture
-def trained(park: Park, files: dict[str, Path]) -> int:
-    """A version that a machine trained because Ana requested it."""
-    lineage = {"run": "r-3", "trained_by": MACHINE, "requested_by": ANA}
-    return park.catalog.publish(files, labels=["cat"], metrics=PASSED, lineage=lineage).number
-
-
-@pytest.mark.parametrize(
-    "by",
-    [
-        ANA,
-        ANA.replace("publisher", "certifier"),
-        MACHINE,
-        MACHINE.replace("i-0123", "i-4567"),
-        "arn:aws:iam::1:user/ana",
-    ],
-    ids=["the one who asked", "in another role", "the machine", "another machine of its kind", "as a user"],
-)
-def test_who_trained_a_version_cannot_certify_or_refuse_it_but_can_stop_it(park: Park, trained: int, by: str) -> None:
-    for decision in ("certified", "refused"):
-        with pytest.raises(SelfCertified):
-            sign(park, trained, by=by, decision=decision)
-    sign(park, trained, by=by, decision="revoked")
-    assert [certificate.decision for certificate in park.certificates.of(park.catalog.version(trained))] == ["revoked"]
-
-
-def test_somebody_else_certifies_and_a_third_promotes(park: Park, trained: int) -> None:
-    sign(park, trained, by=VERA)
-    assert park.promote(trained, by=MIA) == trained
-
-
-def test_who_certified_a_version_cannot_promote_it_where_the_channel_wants_two_people(park: Park, trained: int) -> None:
-    sign(park, trained, by=VERA)
-    with pytest.raises(SamePerson, match="vera"):
-        park.promote(trained, by=VERA.replace("certifier", "promoter"))
-    assert park.prod.head() is None
-    assert park.promote(trained, by=VERA, policy=ChannelPolicy(two_people=False)) == trained
-
-
-def test_one_person_alone_can_roll_back_at_night(park: Park) -> None:
-    for number in (1, 2):
-        sign(park, number, by=VERA)
-        park.promote(number, by=MIA)
-    assert park.roll_back(by=VERA) == 1
-
-
-def test_a_channel_with_movers_is_moved_by_them_only_forward_and_back(park: Park) -> None:
-    policy = replace(OPEN, movers=("mia", "leo"))
-    for number in (1, 2):
-        park.promote(number, by=MIA, policy=policy)
-    with pytest.raises(MoverRefused, match="mia or leo"):
-        park.promote(1, by=VERA, policy=policy)
-    with pytest.raises(MoverRefused):
-        park.roll_back(by=VERA, policy=policy)
-    assert park.roll_back(by=MIA, policy=policy) == 1
-
-
 # --- gates ---
 
 
@@ -313,16 +179,6 @@ def test_a_revocation_that_lands_during_a_move_is_said(park: Park, monkeypatch: 
     head = park.prod.head()
     assert head is not None
     assert head.number == said.value.entry, "it was moved, and that is said, too"
-
-
-def test_a_certificate_by_who_trained_the_version_opens_no_channel(park: Park, trained: int) -> None:
-    """Signed around `certify`, by kms:Sign and PutObject."""
-    park.certificates.sign(
-        park.catalog.version(trained), decision="certified", signer=SIGNER, by=ANA.replace("publisher", "certifier"),
-        report_sha256=None, expires_at=NOW + timedelta(days=1), note="x",
-    )  # fmt: skip
-    with pytest.raises(SelfCertified):
-        park.promote(trained, by=MIA)
 
 
 def test_going_back_asks_for_no_gates(park: Park, files: dict[str, Path]) -> None:

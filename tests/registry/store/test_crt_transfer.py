@@ -20,7 +20,8 @@ from registry.errors import (
 )
 from registry.store.crt_transfer import CrtTransfer, crt_transfer
 from registry.store.local_files import sha256_of
-from registry.store.s3_store import S3Store, s3_client
+from registry.store.s3_client import s3_client
+from registry.store.s3_store import S3Store
 from registry.versions.catalog import Catalog
 
 if TYPE_CHECKING:

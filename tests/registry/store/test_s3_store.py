@@ -19,7 +19,8 @@ from registry.errors import (
     StreamTorn,
 )
 from registry.store.local_files import sha256_of
-from registry.store.s3_store import PART_BYTES, S3Store, s3_client
+from registry.store.s3_client import s3_client
+from registry.store.s3_store import PART_BYTES, S3Store
 from registry.versions.catalog import Catalog
 from tests.registry.test_parsers import VERSION
 

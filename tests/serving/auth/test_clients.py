@@ -16,7 +16,7 @@ from serving.auth.key_record import hash_of
 from serving.telemetry import Metrics
 from tests.ports import free_port
 from tests.serving import test_process
-from tests.serving.test_process import TIMEOUT_SECONDS, running
+from tests.serving.process import TIMEOUT_SECONDS, running
 
 cloud, registry = test_process.cloud, test_process.registry  # fixtures
 KEYS = "api_keys/prod/"

@@ -1,74 +1,17 @@
 """A challenger beside the champion: who answers whom, what is counted, and that no caller pays for it."""
 
 import threading
-from datetime import timedelta
 
 import pytest
 
-from registry.channels.experiment import Experiments
-from registry.channels.experiment_rule import EXAMPLES, Evidence, Mode, Rule
+from registry.channels.experiment_rule import EXAMPLES
 from registry.layout.model_store import certificate_key
 from serving.inference.loaded_model import LoadedModel, Prediction
 from serving.release.experiment_counters import PAIRS, TRIPS_AT, ExperimentCounters
 from serving.release.shadow import Shadow
 from tests.serving.park import photo
+from tests.serving.release.conftest import Trial
 from tests.serving.test_abstention import abstaining
-
-
-class Trial:
-    """An endpoint that follows one experiment of the park's."""
-
-    def __init__(self, park, endpoint):
-        self.park, self.endpoint = park, endpoint
-        self.log = Experiments(park.store, "pets", "prod", clock=lambda: park.now)
-
-    def begin(self, version, *, mode: Mode = "canary", share=0.5, hours=1.0, by="otto"):
-        started = self.log.start(
-            version,
-            self.park.channel.head(),
-            mode=mode,
-            share=share,
-            rule=Rule(),
-            until=self.park.now + timedelta(hours=hours),
-            by=by,
-            why="test",
-        )
-        assert self.step()
-        return started
-
-    def end(self, experiment):
-        self.log.conclude(experiment, outcome="stopped", reasons=(), evidence=Evidence(), by="otto")
-
-    def step(self):
-        return self.endpoint.challenger.step()
-
-    def ask(self, count=1, **headers):
-        """The versions that answered, and the arms that the answers name."""
-        answers = [
-            self.endpoint.http.post(
-                "/v1/classify",
-                content=self.endpoint.photo,
-                headers={"content-type": "image/jpeg", "x-request-id": f"r{number}", **headers},
-            )
-            for number in range(count)
-        ]
-        assert {answer.status_code for answer in answers} == {200}
-        return [(a.json()["model"]["version"], a.headers.get("x-petpark-arm")) for a in answers]
-
-    @property
-    def reported(self):
-        return self.endpoint.model()["experiment"]
-
-
-@pytest.fixture
-def trial(park, endpoint):
-    return Trial(park, endpoint)
-
-
-@pytest.fixture
-def challenger(park, endpoint):
-    """Version 2, certified; version 1 is in force."""
-    return park.certified(sharpness=2.0)
 
 
 def test_without_an_experiment_no_answer_names_an_arm(trial):
@@ -280,103 +223,6 @@ def test_a_photo_that_cannot_be_read_is_nobodys_failure(trial, challenger):
     answer = trial.endpoint.http.post("/v1/classify", content=photo()[:200], headers={"content-type": "image/jpeg"})
     assert answer.status_code == 422
     assert trial.reported["evidence"]["challenger"] == trial.reported["evidence"]["champion"] | {"answers": 0}
-
-
-def test_an_end_is_followed_at_the_next_poll(trial, challenger):
-    started = trial.begin(challenger, share=1.0)
-    assert trial.ask() == [(2, "challenger")]
-    trial.end(started)
-    trial.step()
-    assert trial.ask() == [(1, None)]
-    assert trial.reported is None
-
-
-def test_an_ended_challenger_answers_no_more_even_where_the_next_one_cannot_be_loaded(trial, challenger, park):
-    started = trial.begin(challenger, share=1.0)
-    trial.end(started)
-    following = park.certified(sharpness=3.0)
-    trial.log.start(
-        following,
-        park.channel.head(),
-        mode="canary",
-        share=1.0,
-        rule=Rule(),
-        until=park.now + timedelta(hours=1),
-        by="otto",
-        why="test",
-    )
-    park.store.away_for = lambda key: "/versions/" in key
-    assert not trial.step()
-    assert trial.ask() == [(1, None)]
-    park.store.away_for = lambda _: False
-    assert trial.step()
-    assert trial.ask() == [(3, "challenger")]
-
-
-def test_a_move_of_the_channel_ends_it_here_at_once(trial, challenger, park, endpoint):
-    trial.begin(challenger, share=1.0)
-    park.release(park.certified(sharpness=3.0))
-    endpoint.follow()
-    assert trial.ask() == [(3, None)]
-    trial.step()
-    assert trial.reported is None
-
-
-def test_it_ends_when_its_time_is_over_even_where_the_store_is_away(trial, challenger, park):
-    trial.begin(challenger, share=1.0, hours=1)
-    park.store.away = True
-    assert not trial.step()
-    assert trial.ask() == [(2, "challenger")]
-    park.now += timedelta(hours=2)
-    assert not trial.step()
-    assert trial.ask() == [(1, None)]
-
-
-def test_an_uncertified_challenger_answers_nobody_until_it_is_certified(trial, park):
-    version = park.publish(sharpness=2.0)
-    trial.begin(version, share=1.0)
-    assert trial.reported["state"] == "refused"
-    assert "NotCertified" in trial.reported["refused"]
-    assert trial.ask() == [(1, "champion")]
-    park.certify(version)
-    trial.step()
-    assert trial.ask() == [(2, "challenger")]
-
-
-def test_a_challenger_of_who_certified_it_answers_nobody(trial, challenger, park):
-    trial.begin(challenger, share=1.0, by="quinn")
-    assert trial.reported["state"] == "refused"
-    assert trial.reported["refused"].startswith("SamePerson")
-    assert trial.ask() == [(1, "champion")]
-    park.certify(challenger, by="vera")
-    trial.step()
-    assert trial.ask() == [(2, "challenger")]
-
-
-def test_a_revoked_challenger_answers_no_more_after_the_next_poll(trial, challenger, park, endpoint):
-    trial.begin(challenger, share=1.0)
-    trial.ask()
-    park.revoke(challenger)
-    trial.step()
-    assert trial.ask() == [(1, "champion")]
-    assert (trial.reported["state"], trial.reported["evidence"]["challenger"]["answers"]) == ("refused", 1)
-    park.certify(challenger)
-    trial.step()
-    assert trial.ask() == [(2, "challenger")]
-    assert trial.reported["evidence"]["challenger"]["answers"] == 2  # what was seen before counts still
-
-
-def test_a_damaged_challenger_is_refused_and_looked_at_again_later(trial, challenger, park):
-    park.spoil(challenger, "model.onnx", b"junk")
-    trial.begin(challenger, share=1.0)
-    assert trial.reported["state"] == "refused"
-    request = len(park.store.asked)
-    trial.step()
-    quiet = len(park.store.asked) - request
-    park.seconds += 60
-    request = len(park.store.asked)
-    trial.step()
-    assert len(park.store.asked) - request > quiet
 
 
 def test_a_quiet_poll_of_a_running_experiment_makes_two_requests(trial, challenger, park):

@@ -18,7 +18,8 @@ import pytest
 from registry.layout.jobs import checkpoints_prefix
 from registry.layout.variables import Variable
 from registry.store.memory_store import MemoryStore
-from registry.store.s3_store import S3Store, s3_client
+from registry.store.s3_client import s3_client
+from registry.store.s3_store import S3Store
 from tests.moto_cloud import MotoCloud
 from tests.training.conftest import REQUESTER, TINY
 from training.dataset import Ingestion

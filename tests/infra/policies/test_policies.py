@@ -1,4 +1,3 @@
-import fnmatch
 import itertools
 import json
 from datetime import UTC
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import policies
-from infra.policies import ResourceNames
 from infra.policies.pipelines import answers
 from infra.policies.statements import read_metrics
 from registry.layout.data_lake import (
@@ -24,8 +22,6 @@ from registry.layout.data_lake import (
 )
 from registry.layout.jobs import boot_log_key, checkpoint_key, epoch_key, job_result_key, job_spec_key
 from registry.layout.model_store import (
-    api_keys_key,
-    api_keys_prefix,
     blob_key,
     certificate_key,
     channel_entry_key,
@@ -35,21 +31,11 @@ from registry.layout.model_store import (
 from registry.layout.roles import Role
 from registry.layout.workspace import code_key, study_key, study_weights_key, table_key, trial_key
 from registry.telemetry import HourPartition, stack_prefix
+from tests.infra.policies.roles import LOG, NAME, PLACES, all_documents, allows, in_store, machines
 from tests.policy_evaluator import policy
-
-PLACES = ResourceNames(
-    model="pets",
-    model_store="store",
-    data_lake="lake",
-    workspace="work",
-    encryption_key="arn:aws:kms:eu-west-1:1:key/encrypt",
-    signing_key="arn:aws:kms:eu-west-1:1:key/sign",
-)
-LOG = "arn:aws:logs:eu-west-1:1:log-group:/petpark/test/training"
 
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 NUMBER = st.integers(1, 9_999_999)
-NAME = st.from_regex(r"[a-z][a-z0-9-]{0,10}", fullmatch=True)
 KEYS = st.one_of(
     HEX.map(lambda sha256: blob_key("pets", sha256)),
     NUMBER.map(lambda number: version_key("pets", number)),
@@ -64,31 +50,6 @@ WRITES = (
     "s3:PutBucketPolicy",
     "s3:BypassGovernanceRetention",
 )
-
-
-def allows(document: dict[str, Any], action: str, resource: str, prefix: str | None = None) -> bool:
-    """Returns whether an identity policy allows the action (ours deny nothing and have at most one condition).
-
-    `prefix` is the one that a listing asks for; None is not to ask whether a statement has a condition.
-    """
-    return any(
-        statement["Effect"] == "Allow"
-        and any(fnmatch.fnmatchcase(action, pattern) for pattern in statement["Action"])
-        and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
-        and (prefix is None or _lists(statement, prefix))
-        for statement in document["Statement"]
-    )
-
-
-def _lists(statement: dict[str, Any], prefix: str) -> bool:
-    condition = statement.get("Condition")
-    return condition is None or any(
-        fnmatch.fnmatchcase(prefix, pattern) for pattern in condition["StringLike"]["s3:prefix"]
-    )
-
-
-def in_store(key: str) -> str:
-    return f"arn:aws:s3:::store/{key}"
 
 
 @given(KEYS)
@@ -158,12 +119,12 @@ def test_every_operator_sees_all_revisions_and_only_the_reader_how_the_store_is_
 
 
 def test_no_role_gets_around_object_lock_or_deletes_for_good():
-    granted = {action for document in _all_documents() for s in document["Statement"] for action in s["Action"]}
+    granted = {action for document in all_documents() for s in document["Statement"] for action in s["Action"]}
     assert not granted & {"s3:BypassGovernanceRetention", "s3:PutObjectRetention", "s3:DeleteObjectVersion"}
 
 
 def test_following_a_channel_needs_listing_or_an_absent_object_would_be_a_403():
-    for document in _all_documents():
+    for document in all_documents():
         assert allows(document, "s3:ListBucket", "arn:aws:s3:::store")
 
 
@@ -183,7 +144,7 @@ def test_an_endpoint_decrypts_what_the_store_gives_and_encrypts_nothing():
 def test_only_the_certifier_signs():
     signers = [role for role in Role if allows(policies.operator(role, PLACES), "kms:Sign", PLACES.signing_key)]
     assert signers == [Role.CERTIFIER]
-    assert not any(allows(document, "kms:Sign", PLACES.signing_key) for document in _machines())
+    assert not any(allows(document, "kms:Sign", PLACES.signing_key) for document in machines())
 
 
 @given(KEYS)
@@ -214,8 +175,8 @@ def test_studies_are_written_by_the_publisher_alone_and_by_no_machine(study, num
         resource = f"arn:aws:s3:::work/{key}"
         writers = [role for role in Role if allows(policies.operator(role, PLACES), "s3:PutObject", resource)]
         assert writers == [Role.PUBLISHER]
-        assert not any(allows(document, "s3:PutObject", resource) for document in _machines())
-        assert not any(allows(document, "s3:DeleteObject", resource) for document in _all_documents())
+        assert not any(allows(document, "s3:PutObject", resource) for document in machines())
+        assert not any(allows(document, "s3:DeleteObject", resource) for document in all_documents())
         assert allows(policies.training(PLACES, LOG), "s3:GetObject", resource), "trials read their initial weights"
 
 
@@ -230,8 +191,8 @@ def test_labels_are_added_by_the_certifier_alone_who_reads_what_is_labelled_and_
         assert not _takes(certifier, arn, {})
         readers = {role for role in Role if allows(policies.operator(role, PLACES), "s3:GetObject", arn)}
         assert readers == {Role.CERTIFIER, Role.PUBLISHER}
-        assert not any(allows(document, "s3:DeleteObject", arn) for document in _all_documents())
-        assert not any(allows(document, "s3:PutObject", arn) for document in _machines())
+        assert not any(allows(document, "s3:DeleteObject", arn) for document in all_documents())
+        assert not any(allows(document, "s3:PutObject", arn) for document in machines())
     recorded = HourPartition.of(stack, name, at).key("instance", number)
     assert allows(certifier, "s3:GetObject", f"arn:aws:s3:::lake/{recorded}")
     assert not allows(certifier, "s3:PutObject", f"arn:aws:s3:::lake/{recorded}")
@@ -300,63 +261,9 @@ def test_an_endpoint_verifies_certificates_and_reads_its_code():
 
 
 def test_a_machine_writes_its_own_log_only():
-    for document in _machines():
+    for document in machines():
         assert allows(document, "logs:PutLogEvents", f"{LOG}:log-stream:one")
         assert not allows(document, "logs:PutLogEvents", f"{LOG}2:log-stream:one")
-
-
-def parameter(path: str) -> str:
-    return f"arn:aws:ssm:eu-west-1:1:parameter{path}"
-
-
-READS = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ssm:GetParameterHistory")
-
-
-def state(stack: str, number: int = 1) -> str:
-    return f"arn:aws:s3:::store/{api_keys_key(api_keys_prefix(stack), number)}"
-
-
-@given(NAME, st.integers(1, 9_999_999), st.sampled_from(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]))
-def test_an_endpoint_reads_the_api_keys_of_its_own_stack_and_changes_none(stack, number, action):
-    document = policies.endpoint(PLACES, LOG, "prod")
-    assert allows(document, action, state(stack, number)) == (stack == "prod" and action == "s3:GetObject")
-    assert allows(document, "s3:GetObject", state("prod", number))
-
-
-def test_an_endpoint_reads_exactly_its_own_keys():
-    document = policies.endpoint(PLACES, LOG, "prod")
-    assert allows(document, "s3:GetObject", state("prod"))
-    for key in ("api_keys/prod2/00000001.json", "api_keys/test/00000001.json", "api_keys/prod", "cars/versions/1"):
-        assert not allows(document, "s3:GetObject", f"arn:aws:s3:::store/{key}")
-
-
-@given(NAME, st.integers(1, 9_999_999), st.sampled_from(list(Role)))
-def test_the_promoter_alone_makes_and_revokes_api_keys_and_the_reader_sees_them(stack, number, role):
-    document = policies.operator(role, PLACES)
-    assert allows(document, "s3:PutObject", state(stack, number)) is (role is Role.PROMOTER)
-    assert allows(document, "s3:GetObject", state(stack, number)) is (role in {Role.PROMOTER, Role.READER})
-    assert not allows(document, "s3:DeleteObject", state(stack, number))
-    assert not allows(document, "s3:PutObject", f"arn:aws:s3:::store/api_keys/{stack}/notes.txt")
-
-
-@given(st.sampled_from(READS), st.text(max_size=20))
-def test_the_shell_of_session_manager_reads_no_parameter(action, path):
-    document = policies.session_manager()
-    assert not allows(document, action, parameter(f"/{path}"))
-    services = {entry.partition(":")[0] for s in document["Statement"] for entry in s["Action"]}
-    assert services == {"ssm", "ssmmessages"}
-
-
-@given(st.sampled_from(["s3:GetObject", "s3:PutObject"]))
-def test_a_training_instance_knows_no_api_keys(action):
-    assert not allows(policies.training(PLACES, LOG), action, state("prod"))
-
-
-@given(st.sampled_from(list(Role)))
-def test_nobody_reaches_a_parameter(role):
-    documents = [*_machines(), policies.operator(role, PLACES)]
-    actions = [action for document in documents for each in document["Statement"] for action in each["Action"]]
-    assert not [action for action in actions if action.startswith("ssm:")]
 
 
 SOURCES = ("park-cameras", "archive/2026", "archive/old.tar")
@@ -382,122 +289,14 @@ def test_the_publisher_reads_photos_where_the_stack_says_and_nowhere_beside(rest
 def test_nobody_else_reads_photos_where_they_come_from():
     for role in set(Role) - {Role.PUBLISHER}:
         assert policies.operator(role, PLACES, SOURCES) == policies.operator(role, PLACES)
-    assert not any(allows(document, "s3:GetObject", "arn:aws:s3:::park-cameras/a") for document in _machines())
+    assert not any(allows(document, "s3:GetObject", "arn:aws:s3:::park-cameras/a") for document in machines())
 
 
 def test_nobody_may_do_everything():
-    for document in _all_documents():
+    for document in all_documents():
         actions = list(itertools.chain.from_iterable(statement["Action"] for statement in document["Statement"]))
         assert not [action for action in actions if "*" in action]
         wide = [statement for statement in document["Statement"] if "*" in statement["Resource"]]
         assert [statement for statement in wide if statement not in (answers(), read_metrics())] == [], (
             "neither can be limited"
         )
-
-
-def _machines() -> list[dict[str, Any]]:
-    return [policies.training(PLACES, LOG), policies.endpoint(PLACES, LOG, "prod")]
-
-
-def _all_documents() -> list[dict[str, Any]]:
-    return [*_machines(), *(policies.operator(role, PLACES) for role in Role)]
-
-
-# --- the model store's own rules ---
-
-COLLECTOR = "arn:aws:iam::1:role/collector"
-STORE = policies.write_once_bucket("store", PLACES.encryption_key, COLLECTOR, "AROA1", "pets", {})
-KEY_HEADER = "s3:x-amz-server-side-encryption-aws-kms-key-id"
-ENCRYPTION_HEADER = "s3:x-amz-server-side-encryption"
-
-
-def refuses(document: dict[str, Any], action: str, resource: str, **context: str) -> bool:
-    """Evaluate Deny statements as AWS does: absent keys satisfy negated operators, and `Null` asks for absence."""
-    context = {
-        "aws:SecureTransport": "true",
-        **{key.replace("__", ":").replace("_", "-"): v for key, v in context.items()},
-    }
-    return any(
-        statement["Effect"] == "Deny"
-        and any(fnmatch.fnmatchcase(action, pattern) for pattern in statement["Action"])
-        and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
-        and all(
-            _holds(operator, key, value, context)
-            for operator, keys in statement["Condition"].items()
-            for key, value in keys.items()
-        )
-        for statement in document["Statement"]
-    )
-
-
-def _holds(operator: str, key: str, expected: str, context: dict[str, str]) -> bool:
-    present = context.get(key.replace("_", "-"))
-    match operator:
-        case "Null":
-            return (present is None) == (expected == "true")
-        case "Bool":
-            return present == expected
-        case "StringNotEquals" | "ArnNotEquals":
-            return present != expected
-        case _:
-            raise AssertionError(operator)
-
-
-def _put(**context: str) -> bool:
-    return not refuses(
-        STORE, "s3:PutObject", in_store("pets/blobs/x"), **{"s3__ObjectCreationOperation": "true", **context}
-    )
-
-
-def test_the_store_takes_a_conditional_write_and_refuses_a_plain_one():
-    assert _put(s3__if_none_match="*")
-    assert not _put()
-
-
-def test_the_parts_of_a_multipart_upload_need_no_condition_but_its_completion_does():
-    assert _put(s3__ObjectCreationOperation="false")
-    assert not _put(s3__ObjectCreationOperation="true")
-
-
-@pytest.mark.parametrize(
-    ("headers", "taken"),
-    [
-        ({}, True),
-        ({ENCRYPTION_HEADER: "aws:kms"}, True),
-        ({ENCRYPTION_HEADER: "aws:kms", KEY_HEADER: PLACES.encryption_key}, True),
-        ({ENCRYPTION_HEADER: "aws:kms", KEY_HEADER: "arn:aws:kms:eu-west-1:2:key/foreign"}, False),
-        ({ENCRYPTION_HEADER: "AES256"}, False),
-    ],
-)
-def test_the_store_takes_its_own_key_and_no_other(headers, taken):
-    context = {key.replace(":", "__").replace("-", "_"): value for key, value in headers.items()}
-    assert _put(s3__if_none_match="*", **context) is taken
-
-
-def test_only_the_collector_deletes_even_where_a_policy_allows_it():
-    for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
-        assert refuses(STORE, action, in_store("pets/blobs/x"), aws__PrincipalArn="arn:aws:iam::1:role/admin")
-        assert not refuses(STORE, action, in_store("pets/blobs/x"), aws__PrincipalArn=COLLECTOR)
-
-
-@given(st.sampled_from(["s3:GetObject", "s3:ListBucket", "s3:PutObject"]))
-def test_no_bucket_speaks_plain_http(action):
-    for document in (STORE, policies.lake_bucket("store", {}), policies.workspace_bucket("store", {})):
-        assert refuses(document, action, in_store("pets/blobs/x"), aws__SecureTransport="false")
-    assert not refuses(policies.lake_bucket("store", {}), action, in_store("pets/blobs/x"))
-
-
-def test_signing_is_refused_to_everybody_else_by_the_key_itself():
-    document = policies.signing_key("1", "arn:aws:iam::1:role/certifier", {})
-    assert refuses(document, "kms:Sign", "*", aws__PrincipalArn="arn:aws:iam::1:role/admin")
-    assert not refuses(document, "kms:Sign", "*", aws__PrincipalArn="arn:aws:iam::1:role/certifier")
-    assert not refuses(document, "kms:Verify", "*", aws__PrincipalArn="arn:aws:iam::1:role/admin")
-
-
-def test_policies_stay_below_the_limits_of_aws():
-    """Inline role policies: 10,240 characters; bucket policies: 20 KB."""
-    assert all(len(policies.as_json(document)) < 10_240 for document in _all_documents())
-    longest = ResourceNames(**{name: name[:1] * 63 for name in vars(PLACES)})
-    most = [f"{number:03}/{'x' * 46}" for number in range(20)]  # as many and as long as settings take
-    assert len(policies.as_json(policies.operator(Role.PUBLISHER, longest, most))) < 10_240
-    assert len(json.dumps(STORE)) < 20_000

@@ -2,163 +2,18 @@
 
 import json
 import re
-import threading
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import expect
 
-from registry.channel_policy import ChannelPolicy
-from registry.layout.model_store import api_keys_prefix
-from serving.auth.key_log import KeyLog
-from serving.auth.key_record import ApiKey, KeyScope, hash_of, new_key
-from serving.pages import LANGUAGES, PAGES
-from tests.browser import chromium
-from tests.moto_cloud import MotoCloud
+from serving.auth.key_record import KeyScope
+from serving.pages import LANGUAGES
+from tests.serving.pages.browser.conftest import KEYS, give, opened
 from tests.serving.park import photo, version_files
+from tests.serving.process import Registry, running
 from tests.serving.test_abstention import abstaining
-from tests.serving.test_process import Process, Registry, running
 
-KEYS = api_keys_prefix("prod")
-ROLE = "arn:aws:iam::123456789012:role/promoter"
-RULE = ChannelPolicy(two_people=False, gates=False)
 expect.set_options(timeout=30_000)  # patience for busy machines
-
-
-class Agent:
-    """What the pages see of a camera agent: its state and pictures, at its own address."""
-
-    def __init__(self) -> None:
-        self.visits = 3
-        agent = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                picture = self.path == "/v1/cameras/gate/thumbnail.jpg"
-                body = photo("green") if picture else json.dumps(agent.state()).encode()
-                self.send_response(200 if picture or self.path == "/v1/cameras" else 404)
-                self.send_header("content-type", "image/jpeg" if picture else "application/json")
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format, *args):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def state(self) -> dict[str, Any]:
-        frame = {"taken_at": "2030-01-01T10:00:00+00:00", "thumbnail": "/v1/cameras/gate/thumbnail.jpg"}
-        latency = {"answers": 9, "p50": 31.4, "p99": 80.2}
-        common = {"url": "rtsp://192.0.2.7/1", "frames": {}, "visits": self.visits, "visits_today": self.visits}
-        gate = {"name": "gate", "state": "live", "reason": "", "last_frame": frame, "visiting": ["dog"]}
-        pond = {"name": "pond", "state": "lost", "reason": "no route to host", "last_frame": None, "visiting": []}
-        return {
-            "endpoint": "http://127.0.0.1:8080",
-            "cameras": [
-                {**common, **gate, "latency_milliseconds": latency},
-                {**common, **pond, "latency_milliseconds": {"answers": 0, "p50": None, "p99": None}},
-            ],
-            "spool": {"waiting": 2},
-            "forwarding": {"to": "lake", "last_success": None, "last_error": None},
-        }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[MotoCloud]:
-    with MotoCloud() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def agent() -> Iterator[Agent]:
-    opened = Agent()
-    yield opened
-    opened.server.shutdown()
-    opened.server.server_close()
-
-
-@pytest.fixture(scope="module")
-def registry(cloud, tmp_path_factory) -> Registry:
-    made = Registry(cloud, tmp_path_factory.mktemp("versions"), version_files)
-    made.release(4.0)
-    made.release(5.0)
-    return made
-
-
-@pytest.fixture(scope="module")
-def keys(cloud, registry) -> dict[KeyScope, str]:
-    """A key of each scope, in the model store."""
-    made: dict[KeyScope, str] = {}
-    for scope in KeyScope:
-        made[scope] = new_key()
-        record = ApiKey(
-            name=f"{scope}-key",
-            hash=hash_of(made[scope]),
-            rate=100,
-            burst=100,
-            created=datetime.now(UTC),
-            expires=None,
-            scopes=frozenset({scope}),
-        )
-        KeyLog(registry.store, KEYS).change(lambda _, made=record: {made.name: made}, by="mia", what="create")
-    return made
-
-
-@pytest.fixture(scope="module")
-def endpoint(cloud, registry, keys, agent) -> Iterator[Process]:
-    settings = {
-        "PETPARK_API_KEYS_PREFIX": KEYS,
-        "PETPARK_CAMERAS": agent.url,
-        "PETPARK_PROMOTER_ROLE": ROLE,
-        "PETPARK_CHANNEL_RULE": json.dumps(RULE.to_dict()),
-        "PETPARK_POLL_SECONDS": "0.5",
-    }
-    with running(cloud, registry, **settings) as process:
-        process.wait_for("version active", version=2)
-        yield process
-
-
-@pytest.fixture
-def context(browser: Browser, endpoint: Process) -> Iterator[BrowserContext]:
-    with opened(browser, endpoint) as context:
-        yield context
-
-
-@contextmanager
-def opened(browser: Browser, endpoint: Process, **options: Any) -> Generator[BrowserContext]:
-    """A visitor of their own. What the console complains about at the end fails the test: CSP says it there."""
-    settings: dict[str, Any] = {"locale": "en-GB", **options}
-    context = browser.new_context(base_url=endpoint.url, **settings)
-    context.set_default_timeout(30_000)
-    complaints: list[str] = []
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
-    context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    yield context
-    context.close()
-    expected = re.compile(r"the server responded with a status of (40\d|415|422|503)|net::ERR_FAILED")
-    assert [complaint for complaint in complaints if not expected.search(complaint)] == []
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Page:
-    return context.new_page()
-
-
-def give(page: Page, body: bytes, name: str = "pet.jpg", kind: str = "image/jpeg") -> None:
-    page.locator("#file").set_input_files({"name": name, "mimeType": kind, "buffer": body})
 
 
 def test_a_chosen_photo_gets_label_probabilities_heat_map_version_and_certificate(page):
@@ -336,89 +191,6 @@ def test_where_keys_are_required_a_page_asks_for_one_and_remembers_it_in_its_tab
             page.goto("/")
             give(page, photo("blue"))
             expect(page.locator(".answer")).to_contain_text("dog")
-
-
-def test_axe_finds_nothing_on_any_page_in_light_and_dark(page):
-    for path in PAGES:
-        page.emulate_media(color_scheme="light")
-        page.goto(path)
-        filled(page, path)
-        assert violations(page) == [], path
-        page.emulate_media(color_scheme="dark")  # which changes colours alone
-        assert violations(page, only=["color-contrast"]) == [], path
-        if path == "/models":
-            page.get_by_role("button", name="Roll back …").click()
-            assert violations(page, within="#dialog") == []
-
-
-def test_on_a_phone_each_version_is_a_block_whose_values_have_their_names(browser, endpoint):
-    with opened(browser, endpoint, viewport={"width": 390, "height": 844}, has_touch=True) as context:
-        page = context.new_page()
-        page.goto("/models")
-        filled(page, "/models")
-        assert page.evaluate(SCROLLS_SIDEWAYS) == []
-        row = page.get_by_role("table").last.get_by_role("row").nth(1)
-        cells = row.get_by_role("cell")
-        assert [cells.nth(column).get_attribute("data-head") for column in range(5)] == page.get_by_role(
-            "table"
-        ).last.locator("th").all_inner_texts()
-        tops = [cells.nth(column).evaluate("cell => cell.getBoundingClientRect().top") for column in range(5)]
-        assert tops == sorted(set(tops)), "one below the other"
-        assert violations(page) == []
-
-
-SCROLLS_SIDEWAYS = """[...document.querySelectorAll(".scroll")]
-    .filter((part) => part.scrollWidth > part.clientWidth).map((part) => part.getAttribute("aria-label"))"""
-
-
-def violations(page: Page, *, within: str | None = None, only: list[str] | None = None) -> list[tuple[str, list[str]]]:
-    options = {"resultTypes": ["violations"], **({"runOnly": only} if only else {})}
-    found = Axe().run(page, context=within, options=options).response["violations"]
-    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
-
-
-def test_nothing_sticks_out_of_a_narrow_phone_in_any_language(browser, endpoint):
-    with opened(browser, endpoint, viewport={"width": 360, "height": 780}, has_touch=True) as context:
-        page = context.new_page()
-        for path in PAGES:
-            page.goto(path)
-            filled(page, path)
-            for language in LANGUAGES:
-                page.locator("#language").select_option(language)
-                expect(page.locator("html")).to_have_attribute("lang", language)
-                assert page.evaluate("document.documentElement.scrollWidth") == 360, (path, language)
-                if path == "/models":
-                    assert page.evaluate(SCROLLS_SIDEWAYS) == [], language
-        page.goto("/")
-        expect(page.locator("label[for=camera]")).to_be_visible()
-
-
-def filled(page: Page, path: str) -> None:
-    """Wait for what the page shows of the endpoint."""
-    if path == "/":
-        give(page, photo("red"))
-    awaited = {"/": ".scores li", "/live": ".camera-tile img", "/models": "tbody tr", "/docs": ".operation"}
-    expect(page.locator(awaited[path]).first).to_be_visible()
-
-
-def test_names_in_the_words_of_the_api_page_stand_out_instead_of_between_backticks(page):
-    page.goto("/docs")
-    filled(page, "/docs")
-    page.locator("summary").first.click()
-    expect(page.locator("td code", has_text="decision").last).to_be_attached()
-    assert "`" not in page.locator("main").inner_text()
-
-
-def test_the_keyboard_reaches_the_content_first_and_sees_where_it_is(page):
-    page.goto("/models")
-    page.keyboard.press("Tab")
-    skip = page.get_by_role("link", name="Skip to the content")
-    expect(skip).to_be_focused()
-    assert skip.evaluate("link => link.getBoundingClientRect().top") >= 0
-    page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Refresh")).to_be_focused()
-    expect(page.get_by_role("navigation", name="Pages").locator("[aria-current]")).to_have_text("Models")
 
 
 def test_an_operator_rolls_back_by_their_own_right_and_no_secret_stays(page, cloud, registry, keys, endpoint):

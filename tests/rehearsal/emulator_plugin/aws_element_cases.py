@@ -1,0 +1,163 @@
+"""Elements of policies and statements, as AWS documents them."""
+
+from tests.rehearsal.emulator_plugin.aws_case import (
+    ACTION,
+    ALLOW,
+    NOT_ACTION,
+    NOT_RESOURCE,
+    RESOURCE,
+    VARIABLES,
+    Case,
+    statement,
+    when,
+)
+
+_ALL_BUT_DELETE = {"Effect": "Allow", "NotAction": "s3:DeleteBucket", "Resource": "arn:aws:s3:::*"}
+_ONLY_PAYROLL = {
+    "Effect": "Deny",
+    "Action": "s3:*",
+    "NotResource": ["arn:aws:s3:::HRBucket/Payroll", "arn:aws:s3:::HRBucket/Payroll/*"],
+}
+_UNLESS_MFA = {
+    "Effect": "Deny",
+    "NotAction": "iam:*",
+    "Resource": "*",
+    "Condition": {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}},
+}
+
+ELEMENTS = [
+    Case(page=NOT_ACTION, says="everything but", allowed=True, identity=(_ALL_BUT_DELETE,)),
+    Case(
+        page=NOT_ACTION,
+        says="not the exception",
+        allowed=False,
+        identity=(_ALL_BUT_DELETE,),
+        action="s3:DeleteBucket",
+        resource="arn:aws:s3:::bucket",
+    ),
+    Case(
+        page=NOT_ACTION,
+        says="not on resources of other services",
+        allowed=False,
+        identity=(_ALL_BUT_DELETE,),
+        action="sqs:SendMessage",
+        resource="arn:aws:sqs:eu-west-1:111122223333:q",
+    ),
+    Case(page=NOT_ACTION, says="a Deny of the rest", allowed=False, identity=(ALLOW, _UNLESS_MFA)),
+    Case(
+        page=NOT_ACTION,
+        says="a Deny of the rest leaves out the exception",
+        allowed=True,
+        identity=(statement("Allow", "iam:*"), _UNLESS_MFA),
+        action="iam:GetUser",
+        resource="arn:aws:iam::111122223333:user/ana",
+    ),
+    Case(
+        page=NOT_RESOURCE,
+        says="everything but",
+        allowed=False,
+        identity=(ALLOW, _ONLY_PAYROLL),
+        resource="arn:aws:s3:::HRBucket/Other",
+    ),
+    Case(
+        page=NOT_RESOURCE,
+        says="the exception is left to other statements",
+        allowed=True,
+        identity=(ALLOW, _ONLY_PAYROLL),
+        resource="arn:aws:s3:::HRBucket/Payroll/2026.csv",
+    ),
+    Case(page=ACTION, says="case does not matter", allowed=True, identity=(statement("Allow", "S3:gETobject"),)),
+    Case(page=ACTION, says="a wildcard", allowed=True, identity=(statement("Allow", "s3:Get*"),)),
+    Case(page=ACTION, says="another action", allowed=False, identity=(statement("Allow", "s3:Put*"),)),
+    Case(
+        page=RESOURCE,
+        says="? is one character",
+        allowed=True,
+        identity=(statement("Allow", resource="arn:aws:s3:::bucket/ke?"),),
+    ),
+    Case(
+        page=RESOURCE,
+        says="? is not none",
+        allowed=False,
+        identity=(statement("Allow", resource="arn:aws:s3:::bucket/key?"),),
+    ),
+    Case(
+        page=RESOURCE,
+        says="a * at the end of a segment matches beyond it",
+        allowed=True,
+        identity=(statement("Allow", resource="arn:aws:s3:*"),),
+    ),
+    Case(
+        page=RESOURCE,
+        says="names are case-sensitive",
+        allowed=False,
+        identity=(statement("Allow", resource="arn:aws:s3:::Bucket/key"),),
+    ),
+    Case(
+        page=VARIABLES,
+        says="in a resource",
+        allowed=True,
+        identity=(statement("Allow", resource="arn:aws:s3:::bucket/${aws:username}/*"),),
+        resource="arn:aws:s3:::bucket/ana/x",
+        context={"aws:username": "ana"},
+    ),
+    Case(
+        page=VARIABLES,
+        says="in a resource, of another user",
+        allowed=False,
+        identity=(statement("Allow", resource="arn:aws:s3:::bucket/${aws:username}/*"),),
+        resource="arn:aws:s3:::bucket/ben/x",
+        context={"aws:username": "ana"},
+    ),
+    Case(
+        page=VARIABLES,
+        says="without a value nothing matches",
+        allowed=False,
+        identity=(statement("Allow", resource="arn:aws:s3:::bucket/${aws:PrincipalTag/team}/*"),),
+        resource="arn:aws:s3:::bucket//x",
+    ),
+    Case(
+        page=VARIABLES,
+        says="a default value",
+        allowed=True,
+        identity=(statement("Allow", resource="arn:aws:s3:::bucket/${aws:PrincipalTag/team, 'company-wide'}/*"),),
+        resource="arn:aws:s3:::bucket/company-wide/x",
+    ),
+    Case(
+        page=VARIABLES,
+        says="the value goes before the default",
+        allowed=True,
+        identity=(statement("Allow", resource="arn:aws:s3:::bucket/${aws:PrincipalTag/team, 'company-wide'}/*"),),
+        resource="arn:aws:s3:::bucket/yellow/x",
+        context={"aws:principaltag/team": "yellow"},
+    ),
+    Case(
+        page=VARIABLES,
+        says="${*} is a star and no wildcard",
+        allowed=False,
+        identity=(statement("Allow", resource="arn:aws:s3:::bucket/${*}"),),
+    ),
+    Case(
+        page=VARIABLES,
+        says="${*}, ${?} and ${$} are those characters",
+        allowed=True,
+        identity=(statement("Allow", resource="arn:aws:s3:::bucket/${*}${?}${$}"),),
+        resource="arn:aws:s3:::bucket/*?$",
+    ),
+    Case(
+        page=VARIABLES,
+        says="plain text in documents of an older version",
+        allowed=False,
+        identity=(statement("Allow", resource="arn:aws:s3:::bucket/${aws:username}/*"),),
+        resource="arn:aws:s3:::bucket/ana/x",
+        context={"aws:username": "ana"},
+        version="2008-10-17",
+    ),
+    Case(
+        page=VARIABLES,
+        says="in a condition, with wildcards around it",
+        allowed=True,
+        identity=(when("StringLike", "s3:prefix", ["", "home/${aws:username}/*"]),),
+        context={"aws:username": "ana", "s3:prefix": "home/ana/a"},
+    ),
+]
