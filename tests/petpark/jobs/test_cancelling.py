@@ -35,16 +35,16 @@ def test_a_job_that_is_cancelled_ends_its_instances_and_says_who_and_why(
     first, _ = launched(ec2, job, 2)
     assert summary(target, job).instance_id == first
     (other,) = launched(ec2, submission.submit(target, JobSpec(dataset=DATASET, seed=3, requested_by=BOB)))
-    told = json.loads(run("jobs", "cancel", job[:-1], "--why", "wrong dataset", "--json").stdout)
-    assert (told["job"], told["by"], told["why"]) == (job, ALICE, "wrong dataset")
-    assert first in told["instances"]
-    assert len(told["instances"]) == 2
+    output = json.loads(run("jobs", "cancel", job[:-1], "--why", "wrong dataset", "--json").stdout)
+    assert (output["job"], output["by"], output["why"]) == (job, ALICE, "wrong dataset")
+    assert first in output["instances"]
+    assert len(output["instances"]) == 2
     states = {
         machine["InstanceId"]: machine["State"]["Name"]
         for entry in ec2.describe_instances()["Reservations"]
         for machine in entry["Instances"]
     }
-    assert {states[each] for each in told["instances"]} <= {"shutting-down", "terminated"}
+    assert {states[each] for each in output["instances"]} <= {"shutting-down", "terminated"}
     assert states[other] in {"pending", "running"}
     assert summary(target, job).stage is Stage.CANCELLED
     result = find_result(workspace, job)
@@ -90,13 +90,13 @@ def test_what_a_job_said_is_printed_with_what_its_instances_said(
     log.report("epoch", {"epoch": 1, "loss": 0.25, "usage": {"cpu": 0.5}})
     log.report("failed\x1b[2J", {"message": None})
     workspace.create(boot_log_key(job, "i-1"), b"no space left")
-    said = run("jobs", "logs", job[:-1])
-    assert "epoch: epoch 1, loss 0.25, usage (cpu 0.5)" in said.stdout
-    assert "no space left" in said.stdout
-    assert "\x1b" not in said.stdout
-    told = json.loads(run("jobs", "logs", job, "--json").stdout)
-    assert [line["event"] for line in told["log"]] == ["epoch", "failed\x1b[2J"]
-    assert told["boot_logs"][0]["lines"] == ["no space left"]
+    result = run("jobs", "logs", job[:-1])
+    assert "epoch: epoch 1, loss 0.25, usage (cpu 0.5)" in result.stdout
+    assert "no space left" in result.stdout
+    assert "\x1b" not in result.stdout
+    output = json.loads(run("jobs", "logs", job, "--json").stdout)
+    assert [line["event"] for line in output["log"]] == ["epoch", "failed\x1b[2J"]
+    assert output["boot_logs"][0]["lines"] == ["no space left"]
 
 
 def test_a_log_is_followed_until_no_execution_runs_the_job(

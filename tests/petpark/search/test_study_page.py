@@ -27,8 +27,8 @@ def test_the_page_shows_every_trial_escapes_what_it_was_told_and_needs_nothing_e
     cloud.fate = lambda job: "<b>Out</b>" if job.endswith("1") else ""
     name = cloud.begin(replace(STUDY, space=space, rungs=2))
     study_executions.start(cloud.target, name)
-    said = run("search", "show", name, "--out", str(tmp_path / "study.html"))
-    assert said.exit_code == 0, said.output
+    result = run("search", "show", name, "--out", str(tmp_path / "study.html"))
+    assert result.exit_code == 0, result.output
     html = (tmp_path / "study.html").read_text()
     assert html.count("<circle") == 2 * 5, "each success once in both charts"
     assert html.count('"mark best"') == 2
@@ -70,11 +70,13 @@ def test_a_study_that_cannot_be_read_is_a_row_and_studies_are_known_by_the_begin
     workspace.create(study_key("bad"), b"{}")
     workspace.create(f"{STUDIES}foreign/notes.txt", b"hello")
     workspace.create(f"{STUDIES}ż/ż", b"hello")
-    said = run("search", "list")
-    assert said.exit_code == 0, said.output
-    assert study in said.stdout
-    told: dict[str, Any] = {one["study"]: one for one in json.loads(run("search", "list", "--json").stdout)["studies"]}
-    assert {name for name, one in told.items() if one["problem"]} == {"bad", "foreign", "ż"}
-    assert study_prefix("bad") in said.stdout
-    assert f"not started: petpark search resume {study}" in told[study]["outcome"]
+    result = run("search", "list")
+    assert result.exit_code == 0, result.output
+    assert study in result.stdout
+    output: dict[str, Any] = {
+        one["study"]: one for one in json.loads(run("search", "list", "--json").stdout)["studies"]
+    }
+    assert {name for name, one in output.items() if one["problem"]} == {"bad", "foreign", "ż"}
+    assert study_prefix("bad") in result.stdout
+    assert f"not started: petpark search resume {study}" in output[study]["outcome"]
     assert study in run("search", "show", study[:-1], "--json").stdout

@@ -26,7 +26,7 @@ def test_a_record_is_read_from_json_with_its_times_in_utc():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"rate": 0}, "`rate` has to be above 0 and at most"),
         ({"rate": HIGHEST_RATE + 1}, "`rate` has to be above 0 and at most"),
@@ -41,10 +41,10 @@ def test_a_record_is_read_from_json_with_its_times_in_utc():
         ({"more": 1}, "it has unknown members"),
     ],
 )
-def test_what_no_key_can_be_is_said(change, told):
+def test_what_no_key_can_be_is_said(change, expected):
     with pytest.raises(RecordMalformed) as refused:
         ApiKey.from_dict("gate", RECORD | change)
-    assert str(refused.value).startswith(told)
+    assert str(refused.value).startswith(expected)
 
 
 def test_the_ends_of_what_a_key_may_be_are_taken_and_a_missing_member_or_no_json_is_said():

@@ -6,17 +6,17 @@ from registry.channels.experiment_rule import Rule
 
 
 def test_an_end_is_followed_at_the_next_poll(trial, challenger):
-    begun = trial.begin(challenger, share=1.0)
+    started = trial.begin(challenger, share=1.0)
     assert trial.ask() == [(2, "challenger")]
-    trial.end(begun)
+    trial.end(started)
     trial.step()
     assert trial.ask() == [(1, None)]
     assert trial.reported is None
 
 
 def test_an_ended_challenger_answers_no_more_even_where_the_next_one_cannot_be_loaded(trial, challenger, park):
-    begun = trial.begin(challenger, share=1.0)
-    trial.end(begun)
+    started = trial.begin(challenger, share=1.0)
+    trial.end(started)
     following = park.certified(sharpness=3.0)
     trial.log.start(
         following,
@@ -93,10 +93,10 @@ def test_a_damaged_challenger_is_refused_and_looked_at_again_later(trial, challe
     park.spoil(challenger, "model.onnx", b"junk")
     trial.begin(challenger, share=1.0)
     assert trial.reported["state"] == "refused"
-    asked = len(park.store.asked)
+    request = len(park.store.asked)
     trial.step()
-    quiet = len(park.store.asked) - asked
+    quiet = len(park.store.asked) - request
     park.seconds += 60
-    asked = len(park.store.asked)
+    request = len(park.store.asked)
     trial.step()
-    assert len(park.store.asked) - asked > quiet
+    assert len(park.store.asked) - request > quiet
