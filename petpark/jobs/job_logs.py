@@ -81,9 +81,10 @@ def read(
         else:
             events, following = page["events"], page["nextForwardToken"]
         yield from (_parse(event.get("timestamp", 0), event.get("message", "")) for event in events)
-        if following == token or not events:  # CloudWatch repeats the token at the end of the stream
-            if not follow or (over and not left):
-                return
+        at_end = following == token  # CloudWatch repeats the token; before the end, a page may be empty
+        if at_end and (not follow or (over and left <= 0)):
+            return
+        if follow and (at_end or not events):
             left -= over
             pause(poll)
         if following:

@@ -106,6 +106,11 @@ def rendezvous_key(job: str, launch: str) -> str:
     return f"{job_prefix(job)}meetings/{launch}.json"
 
 
+def member_key(job: str, launch: str, index: int) -> str:
+    """The address of one of the others, counted from 1."""
+    return f"{job_prefix(job)}members/{launch}/{index:06d}.json"
+
+
 BOOTS = "boots/"
 
 

@@ -1,7 +1,8 @@
 """Rendezvous of the instances of one job: the first stores the address on which it listens, the others read it.
 
-The first is the instance that creates the attempt's record (`claim`). Each attempt has its own record, so that no
-instance connects to an address of an earlier attempt.
+The first is the instance that creates the attempt's record (`claim`); each other instance creates the record of one
+member, whose number is its rank. Each attempt has its own records, so that no instance connects to an address of an
+earlier attempt.
 """
 
 import ipaddress
@@ -16,10 +17,10 @@ from typing import Final, Self
 
 from registry.encoding import Fields, canonical
 from registry.errors import ObjectExists
-from registry.layout.jobs import rendezvous_key
+from registry.layout.jobs import member_key, rendezvous_key
 from registry.layout.variables import Variable
 from registry.store.object_store import ObjectStore
-from training.errors import SpecMalformed
+from training.errors import Interrupted, SpecMalformed
 from training.instance import metadata
 from training.job import read_strictly
 
@@ -62,10 +63,11 @@ class Rendezvous:
 
 
 def claim(workspace: ObjectStore, job: str, attempt: str, size: int, *, endpoint: str | None = None) -> Rendezvous:
-    """Join an attempt of `size` instances: as the first (index 0) if there is none yet, else as another (index 1).
+    """Join an attempt of `size` instances with the lowest free index: the first has index 0.
 
-    The launch index of EC2 does not identify the first: a fleet's instances may have different reservations. Raises
-    SpecMalformed on a machine without instance metadata, and registry errors.
+    The launch index of EC2 does not identify an instance: a fleet's may have different reservations. Raises
+    SpecMalformed on a machine without instance metadata, Interrupted if `size` instances have joined already, and
+    registry errors.
     """
     address = _own_address(endpoint or metadata.default_endpoint(), size)
     key, port = rendezvous_key(job, attempt), _free_port(address)
@@ -75,7 +77,18 @@ def claim(workspace: ObjectStore, job: str, attempt: str, size: int, *, endpoint
         return Rendezvous(index=0, size=size, address=address, host=address, port=port)
     except ObjectExists:
         host, port = read_strictly("rendezvous", workspace.get(key), _address_of)
-        return Rendezvous(index=1, size=size, address=address, host=host, port=port)
+    index = _join(workspace, job, attempt, size, address)
+    return Rendezvous(index=index, size=size, address=address, host=host, port=port)
+
+
+def _join(workspace: ObjectStore, job: str, attempt: str, size: int, address: str) -> int:
+    """Returns the index of an instance that is not the first: no two instances may have the same."""
+    body = canonical({"host": address})
+    for index in range(1, size):
+        with suppress(ObjectExists):
+            workspace.create(member_key(job, attempt, index), body)
+            return index
+    raise Interrupted(f"attempt {attempt} has {size} instances already; this one was launched too late or twice")
 
 
 def _own_address(endpoint: str, size: int) -> str:

@@ -121,6 +121,34 @@ def test_a_log_is_followed_until_no_execution_runs_the_job(
     assert lines == ["1", "2"]
 
 
+class PagedLogs:
+    """CloudWatch Logs that returns its pages, some of them empty, and then repeats the last token."""
+
+    class exceptions:
+        class ResourceNotFoundException(Exception):
+            pass
+
+    def __init__(self, pages: list[list[int]]) -> None:
+        self.pages = pages
+
+    def get_log_events(self, *, nextToken: str = "0", **_request: Any) -> dict[str, Any]:
+        number = int(nextToken)
+        epochs = self.pages[number] if number < len(self.pages) else []
+        events = [{"timestamp": 0, "message": json.dumps({"event": "epoch", "epoch": epoch})} for epoch in epochs]
+        return {"events": events, "nextForwardToken": str(min(number + 1, len(self.pages)))}
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_an_empty_page_is_not_the_end_of_a_log(
+    target: FakeTarget, workspace: ObjectStore, job: str, monkeypatch: pytest.MonkeyPatch, follow: bool
+) -> None:
+    logs = PagedLogs([[1], [], [], [2], []])
+    monkeypatch.setattr(FakeTarget, "client", lambda *_names, **_options: logs)
+    monkeypatch.setattr(executions, "running", lambda *_names: False)
+    lines = list(job_logs.read(target, job, follow=follow, pause=lambda _seconds: None))
+    assert [line.facts.get("epoch") for line in lines] == [1, 2]
+
+
 def test_who_stops_watching_is_told_that_the_job_runs_on_and_how_to_stop_it(
     run: Run, target: FakeTarget, ec2: Any, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,19 @@ def test_of_an_attempts_instances_the_one_that_comes_first_leads(imds: Imds):
     assert Rendezvous.from_json(second.to_json()) == second
 
 
+def test_each_of_many_instances_has_an_index_of_its_own_whatever_their_order(imds: Imds):
+    store, size = MemoryStore(), 5
+    joined: list[Rendezvous] = []
+    for number in range(size):
+        imds.facts = facts(f"127.0.0.{2 + number}")
+        joined.append(claim(store, "job", "job.1", size, endpoint=imds.url))
+    assert [each.index for each in joined] == list(range(size))
+    assert {(each.host, each.port) for each in joined} == {(joined[0].host, joined[0].port)}
+    imds.facts = facts("127.0.0.9")
+    with pytest.raises(Interrupted, match="has 5 instances already"):
+        claim(store, "job", "job.1", size, endpoint=imds.url)
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"index": 0}', '{"place": 1}'])
 def test_what_is_no_rendezvous_in_the_environment_is_named(text: str):
     with pytest.raises(SpecMalformed, match="PETPARK_RENDEZVOUS"):
@@ -79,15 +92,15 @@ import os, sys
 from training.distributed.rendezvous import Rendezvous
 from training.distributed.processes import launch
 index, port, count, script = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-rendezvous = Rendezvous(index=index, size=2, address=f"127.0.0.{2 + index}", host="127.0.0.2", port=port)
+rendezvous = Rendezvous(index=index, size=int(sys.argv[5]), address=f"127.0.0.{2 + index}", host="127.0.0.2", port=port)
 sys.exit(launch("job", count, [sys.executable, "-c", script], rendezvous=rendezvous))
 """
-"""One of two instances, with an address of its own."""
+"""One of several instances, with an address of its own."""
 
 
 @pytest.fixture
-def run(imds: Imds, tmp_path: Path) -> Callable[[str, int], list[int]]:
-    """Returns the statuses of two instances that run a script in some processes each.
+def run(imds: Imds, tmp_path: Path) -> Callable[..., list[int]]:
+    """Returns the statuses of instances, two by default, that run a script in some processes each.
 
     It knows `rank`, `folder`, `say(status)` as the leader does, and `join()`.
     """
@@ -100,13 +113,14 @@ def run(imds: Imds, tmp_path: Path) -> Callable[[str, int], list[int]]:
         "def join(): torch.distributed.init_process_group('gloo', timeout=timedelta(seconds=20))\n"
     )
 
-    def run(script: str, count: int) -> list[int]:
+    def run(script: str, count: int, size: int = 2) -> list[int]:
         variables = {**os.environ, "FOLDER": str(tmp_path), "PYTHONPATH": str(ROOT)}
         instances = [
             subprocess.Popen(
-                [sys.executable, "-c", _INSTANCE, str(index), str(port), str(count), head + script], env=variables
+                [sys.executable, "-c", _INSTANCE, str(index), str(port), str(count), head + script, str(size)],
+                env=variables,
             )
-            for index in range(2)
+            for index in range(size)
         ]
         try:
             return [instance.wait(240) for instance in instances]
@@ -117,9 +131,7 @@ def run(imds: Imds, tmp_path: Path) -> Callable[[str, int], list[int]]:
     return run
 
 
-def test_processes_of_two_instances_are_one_group_and_the_first_leads(
-    run: Callable[[str, int], list[int]], tmp_path: Path
-):
+def test_processes_of_two_instances_are_one_group_and_the_first_leads(run: Callable[..., list[int]], tmp_path: Path):
     statuses = run(
         "join(); total = torch.tensor([float(rank)]); torch.distributed.all_reduce(total)\n"
         "local, here = (os.environ[f'LOCAL_{name}'] for name in ('RANK', 'WORLD_SIZE'))\n"
@@ -132,7 +144,20 @@ def test_processes_of_two_instances_are_one_group_and_the_first_leads(
     assert statuses == [3, 0], "the status of the job is told where its leader is"
 
 
-def test_an_instance_that_is_gone_is_missed_by_the_other(run: Callable[[str, int], list[int]]):
+def test_three_instances_connect(run: Callable[..., list[int]], tmp_path: Path):
+    statuses = run(
+        "join(); total = torch.tensor([float(rank)]); torch.distributed.all_reduce(total)\n"
+        "(folder / str(rank)).write_text(str(int(total)))\n"
+        "if rank == 0: say(0)\n"
+        "torch.distributed.destroy_process_group()",
+        1,
+        size=3,
+    )
+    assert [(tmp_path / str(rank)).read_text() for rank in range(3)] == ["3", "3", "3"]
+    assert statuses == [0, 0, 0]
+
+
+def test_an_instance_that_is_gone_is_missed_by_the_other(run: Callable[..., list[int]]):
     statuses = run(
         "join()\n"
         "if rank == 1: os.kill(os.getppid(), signal.SIGKILL); os.kill(os.getpid(), signal.SIGKILL)\n"
