@@ -191,7 +191,7 @@ def test_a_job_without_a_result_and_one_that_cannot_be_read_are_told_apart(train
     assert isinstance(first, Run)
     assert first.result is None
     assert isinstance(second, OriginUnknown)
-    assert "no job" in second.reason
+    assert "malformed job spec" in second.reason
 
 
 def test_a_dataset_that_is_gone_is_said(run: Command, train: Train, place: Place) -> None:
